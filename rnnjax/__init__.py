@@ -1,0 +1,37 @@
+"""rnnjax: recurrent networks in JAX. A recurrent network is one pure function of a step.
+
+Four words make the library: a *cell* (`Cell`, `rnn`, `lstm`, `gru`, ... and the combinators that make cells of
+cells), a *loop* over time (`rolled`, `checkpointed`, `python`), a *gradient* (`bptt`, `tbptt`), a *task*
+(`rnnjax.data`, `rnnjax.train`, `rnnjax.tasks`, the command `rnnjax`).
+"""
+
+from rnnjax.apply import apply
+from rnnjax.cell import Cell, check, interned
+from rnnjax.cells.elman import RNNParams, rnn
+from rnnjax.cells.gru import GRUParams, gru
+from rnnjax.cells.lstm import LSTMParams, LSTMState, lstm
+from rnnjax.cells.stateless import DenseParams, dense, embed, lift
+from rnnjax.compose.batch import batch
+from rnnjax.compose.bidirectional import bidirectional
+from rnnjax.compose.deep import deep
+from rnnjax.compose.dropout import Noise, dropout, seed
+from rnnjax.compose.stack import residual, stack
+from rnnjax.compose.with_loss import with_loss
+from rnnjax.gradients.bptt import bptt
+from rnnjax.gradients.tbptt import tbptt
+from rnnjax.loops.checkpointed import checkpointed
+from rnnjax.loops.masked import masked
+from rnnjax.loops.python import python
+from rnnjax.loops.rolled import rolled
+from rnnjax.loops.scan import scan
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Cell", "check", "interned",
+    "rnn", "lstm", "gru", "dense", "embed", "lift",
+    "RNNParams", "LSTMParams", "LSTMState", "GRUParams", "DenseParams", "Noise",
+    "scan", "rolled", "checkpointed", "python", "masked",
+    "batch", "stack", "residual", "bidirectional", "deep", "dropout", "seed", "with_loss", "apply",
+    "bptt", "tbptt",
+]  # fmt: skip

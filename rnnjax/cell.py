@@ -1,0 +1,183 @@
+"""The one type of the library: a recurrent network is a pure function of a step."""
+
+import functools
+import inspect
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+PyTree = Any
+
+
+class Cell(NamedTuple):
+    """A recurrent network as three pure functions.
+
+    - `init: key -> params`, a pytree of arrays and nothing else;
+    - `start: params -> state`, the state before the first step, any pytree;
+    - `step: params, state, x -> state, y`, one step, which returns the state with the structure, shapes and
+      dtypes that it was given.
+
+    Promises that a loop may use, each of them equal to `step` (`check` tests them):
+
+    - `affine: params, x -> (a, b)` where `state' = a * state + b`, elementwise;
+    - `whole: params, state, xs, *keep -> state, ys`, all steps at once, for a cell whose steps need no loop.
+
+    `each` tells the two kinds of cells apart. A cell of one step has None there. A cell over whole sequences
+    (from `scan`, `bidirectional`, or a stack of these) takes time-leading `xs` (and `keep`, a mask over time,
+    as an optional last argument of `step`), and has the cell of its single step in `each`.
+
+    Example:
+        >>> import jax, jax.numpy as jnp, rnnjax
+        >>> def leaky(m):
+        ...     def step(params, h, x):
+        ...         h = params * h + x
+        ...         return h, h
+        ...     return rnnjax.Cell(lambda key: jnp.full(m, 0.5), lambda params: jnp.zeros(m), step)
+        >>> cell = leaky(2)
+        >>> params = cell.init(jax.random.key(0))
+        >>> state, ys = rnnjax.scan(cell).step(params, cell.start(params), jnp.ones((3, 2)))
+        >>> print(ys)
+        [[1.   1.  ]
+         [1.5  1.5 ]
+         [1.75 1.75]]
+    """
+
+    init: Callable[[jax.Array], PyTree]
+    start: Callable[[PyTree], PyTree]
+    step: Callable[..., tuple[PyTree, PyTree]]
+    affine: Callable[[PyTree, PyTree], tuple[PyTree, PyTree]] | None = None
+    whole: Callable[..., tuple[PyTree, PyTree]] | None = None
+    each: "Cell | None" = None
+    name: str = ""
+
+    def __repr__(self):
+        return self.name or f"Cell({self.step.__qualname__.split('.<locals>')[0]})"
+
+
+def interned(build):
+    """Decorate a constructor so that equal calls give back the same object.
+
+    Cells built alike are then equal, hash alike and share every compiled program. A `Cell` is also named
+    after its call, which is its repr. A call with an unhashable argument builds anew.
+
+        >>> rnnjax.lstm(3, 4) is rnnjax.lstm(n=3, m=4)
+        True
+        >>> rnnjax.scan(rnnjax.lstm(3, 4), unroll=2)
+        scan(lstm(3, 4), unroll=2)
+    """
+    signature = inspect.signature(build)
+
+    def named(*args, **kwargs):
+        made = build(*args, **kwargs)
+        return made._replace(name=_call(build, signature.bind(*args, **kwargs))) if isinstance(made, Cell) else made
+
+    remembered = functools.lru_cache(maxsize=4096, typed=True)(named)
+
+    @functools.wraps(build)
+    def constructor(*args, **kwargs):
+        bound = signature.bind(*args, **kwargs)
+        bound.apply_defaults()
+        args, kwargs = bound.args, dict(sorted(bound.kwargs.items()))
+        try:
+            hash((args, tuple(kwargs.values())))
+        except TypeError:
+            return named(*args, **kwargs)
+        return remembered(*args, **kwargs)
+
+    return constructor
+
+
+def _call(build, bound):
+    shown = []
+    for parameter in bound.signature.parameters.values():
+        value = bound.arguments.get(parameter.name, parameter.default)
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            shown += [_show(v) for v in bound.arguments.get(parameter.name, ())]
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            shown += [f"{k}={_show(v)}" for k, v in bound.arguments.get(parameter.name, {}).items()]
+        elif parameter.default is parameter.empty:
+            shown.append(_show(value))
+        elif type(value) is not type(parameter.default) or value != parameter.default:
+            shown.append(f"{parameter.name}={_show(value)}")
+    return f"{build.__name__}({', '.join(shown)})"
+
+
+def _show(value):
+    return repr(value) if isinstance(value, Cell) else getattr(value, "__name__", None) or repr(value)
+
+
+def kind(x) -> str:
+    """The dtype and shape of an array as errors print them: `float32[4]`."""
+    aval = jax.typeof(x)
+    return f"{aval.dtype}[{','.join(map(str, aval.shape))}]"
+
+
+def sizes(where, **named):
+    """Refuse sizes that are not positive integers."""
+    for name, value in named.items():
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise ValueError(f"{where}: {name} must be a positive integer, but {name} is {value!r}. Give a size.")
+
+
+def one_step(where, cell):
+    """Refuse a cell over whole sequences where a cell of one step is needed."""
+    if cell.each is not None:
+        raise TypeError(
+            f"{where}: the cell must be of one step, but {cell} runs over whole sequences. Give the cell inside it."
+        )
+
+
+def features(where, x, n):
+    """Refuse an `x` that is not one vector of `n` features."""
+    if jnp.shape(x) != (n,):
+        raise ValueError(
+            f"{where}: x must be one step with {n} features, but x is {kind(x)}. "
+            "Use scan for a time axis and batch (or apply) for a batch axis."
+        )
+
+
+def same_state(where, before, after):
+    """Refuse a step that returns a state of another structure, shape or dtype than it was given."""
+    was, is_ = jax.tree.structure(before), jax.tree.structure(after)
+    if was != is_:
+        raise TypeError(
+            f"{where}: step must return the state it was given, but state went in as {was} and came out as {is_}. "
+            "Return the same structure."
+        )
+    for (path, a), b in zip(jax.tree.leaves_with_path(before), jax.tree.leaves(after), strict=True):
+        promoted = jax.typeof(a).weak_type and jnp.shape(a) == jnp.shape(b)
+        if kind(a) != kind(b) and not promoted:
+            fix = "Cast it inside step." if jnp.shape(a) == jnp.shape(b) else "Keep its shape inside step."
+            raise TypeError(
+                f"{where}: step must return the state it was given, but state{jax.tree_util.keystr(path)} "
+                f"went in as {kind(a)} and came out as {kind(b)}. {fix}"
+            )
+
+
+def check(cell: Cell, x: PyTree, key: jax.Array | None = None) -> None:
+    """Hold a cell of one step to its contract, on one input `x` (arrays or shapes), and its promises to `step`.
+
+    Raises `TypeError` if `step` changes the type of its state, and `ValueError` if a promise differs from `step`.
+
+        >>> rnnjax.check(rnnjax.gru(3, 4), jnp.ones(3))
+    """
+    one_step("check", cell)
+    params = cell.init(jax.random.key(0) if key is None else key)
+    state = cell.start(params)
+    after, y = cell.step(params, state, x)
+    same_state("check", state, after)
+    if cell.affine is not None:
+        a, b = cell.affine(params, x)
+        _equal("affine", after, jax.tree.map(lambda a, s, b: a * s + b, a, state, b))
+    if cell.whole is not None:
+        _equal("whole", (after, y), cell.whole(params, state, jax.tree.map(lambda x: x[None], x)), lead=1)
+
+
+def _equal(promise, by_step, promised, lead=0):
+    if lead:
+        promised = promised[0], jax.tree.map(lambda y: y[0], promised[1])
+    close = jax.tree.map(lambda a, b: jnp.allclose(a, b, rtol=1e-5, atol=1e-6), by_step, promised)
+    if not all(jax.tree.leaves(close)):
+        raise ValueError(f"check: {promise} must equal step, but it gives another state or y. Correct or remove it.")

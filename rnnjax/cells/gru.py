@@ -1,0 +1,67 @@
+"""The gated recurrent unit."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cell import Cell, features, interned, sizes
+from rnnjax.weights import glorot, orthogonal, per_gate, zeros
+
+
+class GRUParams(NamedTuple):
+    W: jax.Array
+    U: jax.Array
+    b: jax.Array
+    d: jax.Array
+
+
+@interned
+def gru(n: int, m: int, *, weight=glorot, recurrent=orthogonal, bias=zeros) -> Cell:
+    """The GRU with its reset after the product, PyTorch's and cuDNN's `nn.GRU`; gates in the order r z n.
+
+        r, z, a = split(x W + b)
+        s, u, q = split(h U)
+        r = σ(r + s),   z = σ(z + u)
+        h' = (1 - z) tanh(a + r (q + d)) + z h,   y = h'
+
+    The update gate z multiplies the old state. The candidate's recurrent bias d stands inside the reset, so it is
+    apart from b; PyTorch's other two biases are one here.
+
+    Args:
+        n, m: sizes of the input and of the state.
+        weight, recurrent: initialisers of each gate's block of W (n, 3m) and U (m, 3m).
+        bias: initialiser of b (3m,) and d (m,).
+
+    State: h (m,). Input: x (n,). Output: h' (m,). Raises `ValueError` if x has another shape.
+
+    Example:
+        >>> cell = rnnjax.gru(3, 4)
+        >>> params = cell.init(jax.random.key(0))
+        >>> h, y = cell.step(params, cell.start(params), jnp.ones(3))
+        >>> bool(jnp.all(jnp.abs(h) < 1))
+        True
+
+    Cho et al. 2014, https://arxiv.org/abs/1406.1078 (reset after the product: Chung et al. 2014's cuDNN form)
+    """
+    sizes("gru", n=n, m=m)
+
+    def init(key):
+        W, U, b, d = jax.random.split(key, 4)
+        return GRUParams(
+            per_gate(weight, 3)(W, (n, 3 * m)), per_gate(recurrent, 3)(U, (m, 3 * m)), bias(b, (3 * m,)), bias(d, (m,))
+        )
+
+    def start(params):
+        return jnp.zeros(m, params.U.dtype)
+
+    def step(params, h, x):
+        features("gru", x, n)
+        W, U, b, d = params
+        r, z, a = jnp.split(x @ W + b, 3)
+        s, u, q = jnp.split(h @ U, 3)
+        r, z = jax.nn.sigmoid(r + s), jax.nn.sigmoid(z + u)
+        h = (1 - z) * jnp.tanh(a + r * (q + d)) + z * h
+        return h, h
+
+    return Cell(init, start, step)

@@ -1,0 +1,1 @@
+"""The algebra: `Cell -> Cell`, one small file a combinator."""

@@ -1,0 +1,57 @@
+"""`batch(cell, B)`: one cell, one set of params, B independent streams."""
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cell import Cell, interned, kind, sizes
+
+
+@interned
+def batch(cell: Cell, B: int) -> Cell:
+    """Run B copies of a cell side by side on shared params, by `jax.vmap`.
+
+    Every leaf of the state gains a leading axis B. The batch axis of x and y is axis 0 for a cell of one step and
+    axis 1, after time, for a cell over whole sequences, so that `batch(scan(cell), B)` and `scan(batch(cell, B))`
+    are the same function, `xs (T, B, n) -> ys (T, B, m)`. `apply` takes batch-major data.
+
+    Example:
+        >>> model = rnnjax.batch(rnnjax.scan(rnnjax.lstm(3, 4)), 5)
+        >>> params = model.init(jax.random.key(0))
+        >>> state, ys = model.step(params, model.start(params), jnp.ones((7, 5, 3)))
+        >>> state.h.shape, ys.shape
+        ((5, 4), (7, 5, 4))
+    """
+    sizes("batch", B=B)
+    axis = 0 if cell.each is None else 1
+
+    def start(params):
+        return jax.tree.map(lambda s: jnp.broadcast_to(s, (B, *jnp.shape(s))), cell.start(params))
+
+    def step(params, state, xs, *keep):
+        for name, tree, at in ("state", state, 0), ("xs", xs, axis), ("keep", keep, axis):
+            for leaf in jax.tree.leaves(tree):
+                if jnp.shape(leaf)[at : at + 1] != (B,):
+                    raise ValueError(
+                        f"batch: axis {at} of {name} must have size {B}, but {name} is {kind(leaf)}. "
+                        f"Give {B} streams, or build batch(cell, B) for another B."
+                    )
+        along = [jax.typeof(leaf).sharding.spec[axis] for leaf in jax.tree.leaves((xs, keep))]
+        along += [jax.typeof(leaf).sharding.spec[0] for leaf in jax.tree.leaves(state)]
+        if across := next(filter(None, along), None):
+            state, xs, keep = _laid(state, 0, across), _laid(xs, axis, across), _laid(keep, axis, across)
+        run = jax.vmap(cell.step, (None, 0, axis) + (axis,) * len(keep), (0, axis))
+        return run(params, state, xs, *keep)
+
+    each = None if cell.each is None else batch(cell.each, B)
+    return Cell(cell.init, start, step, each=each)
+
+
+def _laid(tree, axis, across):
+    """Lay a batch axis across devices, where array types say so (Explicit axes), as vmap wants of all it maps."""
+
+    def lay(x):
+        spec = list(jax.typeof(x).sharding.spec)
+        spec[axis] = across
+        return jax.sharding.reshard(x, jax.P(*spec))
+
+    return jax.tree.map(lay, tree)

@@ -1,0 +1,68 @@
+"""Dropout, with its key in the state."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cell import Cell, interned
+
+
+class Noise(NamedTuple):
+    """Where a random cell stands: a key and the number of steps taken, or two Nones, with which it is silent."""
+
+    key: jax.Array | None = None
+    step: jax.Array | None = None
+
+
+def seed(state: Any, key: jax.Array, B: int | None = None) -> Any:
+    """Turn on every random cell of a model: give each `Noise` in its state a key of its own.
+
+    The state that `start` gives is silent, which is how a model is evaluated. For the state of `batch(model, B)`
+    give B, and every stream draws for itself. Step t of a cell draws from `fold_in(key, t)`, whatever the loop.
+
+        >>> model = rnnjax.scan(rnnjax.dropout(0.5))
+        >>> silent = model.start(())
+        >>> noise = rnnjax.seed(silent, jax.random.key(0))
+        >>> print(model.step((), silent, jnp.ones((1, 4)))[1], model.step((), noise, jnp.ones((1, 4)))[1])
+        [[1. 1. 1. 1.]] [[0. 0. 2. 2.]]
+    """
+    leaves, tree = jax.tree.flatten(state, is_leaf=lambda s: isinstance(s, Noise))
+    for i, leaf in enumerate(leaves):
+        if isinstance(leaf, Noise):
+            own = jax.random.fold_in(key, i)
+            leaves[i] = Noise(own, jnp.int32(0)) if B is None else Noise(jax.random.split(own, B), jnp.zeros(B, "int32"))
+    return jax.tree.unflatten(tree, leaves)
+
+
+@interned
+def dropout(rate: float) -> Cell:
+    """y = x / (1 - rate) with probability 1 - rate, else 0, for each element and step (Srivastava et al. 2014).
+
+    Between the layers of a stack it is Zaremba et al. 2014's dropout (arXiv 1409.2329). Silent until `seed`.
+    Raises `ValueError` unless 0 <= rate < 1.
+    """
+    if not 0 <= rate < 1:
+        raise ValueError(f"dropout: rate must be in [0, 1), but rate is {rate}. Give the share to drop.")
+
+    def drop(key, t, x):
+        keep = jax.random.bernoulli(jax.random.fold_in(key, t), 1 - rate, jnp.shape(x))
+        return jnp.where(keep, x / (1 - rate), 0)
+
+    def start(params):
+        return Noise()
+
+    def step(params, noise, x):
+        if noise.key is None:
+            return noise, x
+        return Noise(noise.key, noise.step + 1), drop(noise.key, noise.step, x)
+
+    def whole(params, noise, xs, *keep):
+        if noise.key is None:
+            return noise, xs
+        real = keep[0] if keep else jnp.ones(len(xs), bool)
+        passed = jnp.cumsum(real, dtype=noise.step.dtype)
+        times = noise.step + passed - 1
+        return Noise(noise.key, noise.step + passed[-1]), jax.vmap(drop, (None, 0, 0))(noise.key, times, xs)
+
+    return Cell(lambda key: (), start, step, whole=whole)

@@ -1,0 +1,61 @@
+"""The state between steps: what it must keep, and the sharding type that a loop gives it."""
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cell import kind, same_state
+
+
+def checked(where, cell, params):
+    """`cell.step` at fixed params as the body of a loop, held to its contract while it is traced."""
+
+    def body(state, x):
+        after, y = cell.step(params, state, x)
+        same_state(where, state, after)
+        return after, y
+
+    return body
+
+
+def placed(body, state, xs, closed=()):
+    """The state with the sharding type that `body`, which closes over `closed`, gives it.
+
+    On a mesh with Explicit axes, and inside `shard_map`, an array's type says how it lies across devices. A state
+    of plain zeros that meets sharded inputs takes on their type at the first step, and a scan wants it before.
+    """
+    if not any(map(_spread, jax.tree.leaves((state, xs, closed)))):
+        return state
+    x = jax.tree.map(lambda x: x[0], xs)
+    for _ in jax.tree.leaves(state):
+        seen = []
+        jax.eval_shape(lambda s, x: seen.append(jax.tree.map(jax.typeof, body(s, x)[0])), state, x)
+        state, before = jax.tree.map(_as, state, seen[0]), state
+        if jax.tree.map(jax.typeof, before) == jax.tree.map(jax.typeof, state):
+            break
+    return state
+
+
+def _spread(x):
+    return bool(_varying(jax.typeof(x))) or any(axis is not None for axis in jax.typeof(x).sharding.spec)
+
+
+def _varying(aval):
+    return aval.manual_axis_type.varying
+
+
+def _as(x, aval):
+    if jax.typeof(x).sharding != aval.sharding:
+        x = jax.sharding.reshard(x, aval.sharding)
+    missing = tuple(_varying(aval) - _varying(jax.typeof(x)))
+    return jax.lax.pcast(x, missing, to="varying") if missing else x
+
+
+def steps(where, xs):
+    """The number of steps in time-leading `xs`, which all leaves must share."""
+    lengths = {jnp.shape(x)[:1] for x in jax.tree.leaves(xs)}
+    if len(lengths) != 1 or lengths == {()}:
+        raise ValueError(
+            f"{where}: every array in xs must have the same leading time axis, "
+            f"but xs is {jax.tree.map(kind, xs)}. Stack the steps along axis 0."
+        )
+    return lengths.pop()[0]

@@ -1,0 +1,38 @@
+"""Sequences of different lengths: a step that a mask leaves out changes nothing."""
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cell import Cell, interned, one_step
+
+
+@interned
+def masked(cell: Cell) -> Cell:
+    """A cell whose input is `(x, keep)`: where keep is False the state stays as it was and y is zero.
+
+    keep is a boolean scalar, or (B,) over a cell that is batched. `scan` wraps its cell so when it is given a mask,
+    and right padding then needs no flipping in a reversed run: the state rests until the first real step.
+
+        >>> cell = rnnjax.masked(rnnjax.rnn(3, 4))
+        >>> params = cell.init(jax.random.key(0))
+        >>> h, y = cell.step(params, jnp.ones(4), (jnp.ones(3), jnp.array(False)))
+        >>> print(h, y)
+        [1. 1. 1. 1.] [0. 0. 0. 0.]
+    """
+    one_step("masked", cell)
+
+    def step(params, state, x):
+        x, keep = x
+        after, y = cell.step(params, state, x)
+        return select(keep, after, state), select(keep, y)
+
+    return Cell(cell.init, cell.start, step)
+
+
+def select(keep, new, old=None):
+    """`new` where keep, else `old` or zero. keep stands for the leading axes of every leaf."""
+
+    def choose(new, old):
+        return jnp.where(keep.reshape(keep.shape + (1,) * (new.ndim - keep.ndim)), new, old)
+
+    return jax.tree.map(choose, new, jax.tree.map(jnp.zeros_like, new) if old is None else old)

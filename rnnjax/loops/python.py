@@ -1,0 +1,18 @@
+"""A Python `for`: the reference that every loop is held to, and a place for a debugger."""
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.loops.carry import checked, steps
+
+
+def python(cell, params, state, xs, *, reverse=False):
+    """Run `cell` over time-leading `xs` one step after another, without `lax.scan`. Slow to compile; exact."""
+    body = checked("python", cell, params)
+    order = range(steps("python", xs))
+    ys = {}
+    for t in reversed(order) if reverse else order:
+        state, ys[t] = body(state, jax.tree.map(lambda x: x[t], xs))  # noqa: B023
+    if not ys:
+        raise ValueError("python: xs must have at least one step, but xs has 0. Use rolled, which knows the type of y.")
+    return state, jax.tree.map(lambda *y: jnp.stack(y), *(ys[t] for t in order))

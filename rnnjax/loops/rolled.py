@@ -1,0 +1,18 @@
+"""`jax.lax.scan`: the plain loop, and the meaning of every other."""
+
+import jax
+
+from rnnjax.loops.carry import checked, placed, steps
+
+
+def rolled(cell, params, state, xs, *, reverse=False, unroll=1):
+    """Run `cell` over time-leading `xs` with `jax.lax.scan`.
+
+    `reverse=True` runs from the last step to the first, with ys in the order of xs. `unroll` steps share one
+    iteration of the compiled loop. A cell without a state has no order in time, and all its steps run at once.
+    """
+    steps("rolled", xs)
+    if not jax.tree.leaves(state):
+        return jax.vmap(lambda x: cell.step(params, state, x), out_axes=(None, 0))(xs)
+    body = checked("rolled", cell, params)
+    return jax.lax.scan(body, placed(body, state, xs, params), xs, reverse=reverse, unroll=unroll)
