@@ -157,7 +157,7 @@ def same_state(where, before, after):
 
 
 def check(cell: Cell, x: PyTree, key: jax.Array | None = None) -> None:
-    """Hold a cell of one step to its contract, on one input `x` (arrays or shapes), and its promises to `step`.
+    """Hold a cell of one step to its contract, over two steps of one input `x`, and its promises to `step`.
 
     Raises `TypeError` if `step` changes the type of its state, and `ValueError` if a promise differs from `step`.
 
@@ -165,19 +165,23 @@ def check(cell: Cell, x: PyTree, key: jax.Array | None = None) -> None:
     """
     one_step("check", cell)
     params = cell.init(jax.random.key(0) if key is None else key)
-    state = cell.start(params)
-    after, y = cell.step(params, state, x)
-    same_state("check", state, after)
-    if cell.affine is not None:
-        a, b = cell.affine(params, x)
-        _equal("affine", after, jax.tree.map(lambda a, s, b: a * s + b, a, state, b))
+    states, ys = [cell.start(params)], []
+    for _ in range(2):  # the second from a state that is not zero, which would hide an error
+        after, y = cell.step(params, states[-1], x)
+        same_state("check", states[-1], after)
+        if cell.affine is not None:
+            a, b = cell.affine(params, x)
+            _equal("affine", after, jax.tree.map(lambda a, s, b: a * s + b, a, states[-1], b))
+        states.append(after)
+        ys.append(y)
     if cell.whole is not None:
-        _equal("whole", (after, y), cell.whole(params, state, jax.tree.map(lambda x: x[None], x)), lead=1)
+        xs = jax.tree.map(lambda x: jnp.stack([x, x]), x)
+        both = jax.tree.map(lambda *y: jnp.stack(y), *ys)
+        _equal("whole", (states[2], both), cell.whole(params, states[0], xs))
+        _equal("whole", states[1], cell.whole(params, states[0], xs, jnp.array([True, False]))[0])
 
 
-def _equal(promise, by_step, promised, lead=0):
-    if lead:
-        promised = promised[0], jax.tree.map(lambda y: y[0], promised[1])
+def _equal(promise, by_step, promised):
     close = jax.tree.map(lambda a, b: jnp.allclose(a, b, rtol=1e-5, atol=1e-6), by_step, promised)
     if not all(jax.tree.leaves(close)):
         raise ValueError(f"check: {promise} must equal step, but it gives another state or y. Correct or remove it.")

@@ -53,8 +53,7 @@ def lstm(n: int, m: int, *, weight=glorot, recurrent=orthogonal, bias=open_forge
         return LSTMParams(per_gate(weight, 4)(W, (n, 4 * m)), per_gate(recurrent, 4)(U, (m, 4 * m)), bias(b, (4 * m,)))
 
     def start(params):
-        zero = jnp.zeros(m, params.U.dtype)
-        return LSTMState(zero, zero)
+        return LSTMState(jnp.zeros(m, params.U.dtype), jnp.zeros(m, params.U.dtype))
 
     def step(params, state, x):
         features("lstm", x, n)

@@ -23,7 +23,7 @@ def checkpointed(cell, params, state, xs, *, reverse=False, segments=None):
     sizes("checkpointed", segments=S)
     if S > max(T, 1):
         raise ValueError(f"checkpointed: segments must be at most the {T} steps, but segments is {S}. Give fewer.")
-    size = max(1, T // S)
+    size = max(1, math.ceil(T / S))
 
     @jax.checkpoint
     def segment(state, xs):

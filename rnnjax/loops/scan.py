@@ -1,7 +1,7 @@
 """`scan(cell)`: a cell of one step becomes a cell over whole sequences."""
 
 from rnnjax.cell import Cell, interned, one_step
-from rnnjax.loops.masked import masked
+from rnnjax.loops.masked import masked, select
 from rnnjax.loops.rolled import rolled
 
 
@@ -32,7 +32,8 @@ def scan(cell: Cell, loop=rolled, **options) -> Cell:
 
     def step(params, state, xs, *keep):
         if cell.whole is not None and loop is rolled and not options.get("reverse"):
-            return cell.whole(params, state, xs, *keep)
+            state, ys = cell.whole(params, state, xs, *keep)
+            return state, select(*keep, ys) if keep else ys
         if keep:
             return loop(masked(cell), params, state, (xs, *keep), **options)
         return loop(cell, params, state, xs, **options)

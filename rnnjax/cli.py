@@ -1,0 +1,171 @@
+"""The command `rnnjax`: train, eval, sample."""
+
+import dataclasses
+import io
+import itertools
+import os
+import sys
+from contextlib import redirect_stderr
+from pathlib import Path
+from typing import Annotated
+
+import jax
+import tyro
+from rich.console import Console
+from rich.table import Table
+
+from rnnjax.data import Vocabulary
+from rnnjax.tasks import language, learn, sampling, scores
+from rnnjax.train.run import Run, free_path
+
+STOPPED = 130
+
+
+@dataclasses.dataclass(frozen=True)
+class Train(language.Config):
+    """Train a language model on text, and measure it beside an n-gram model.
+
+    Without options: a character LSTM on the shipped King James text, about three minutes on two cores. The run is kept
+    in runs/NAME: config.json, checkpoints, metrics.jsonl, curve.png, sample.txt. Ctrl-C stops it so that it can go on.
+    """
+
+    name: str | None = None
+    """Name of the run's folder; by default made from the text and the cell."""
+    runs: Path = Path("runs")
+    """Where runs are kept."""
+    resume: Path | None = None
+    """Go on with this run instead, under its own options, as if it had never stopped."""
+
+    def __call__(self, console):
+        options = dataclasses.asdict(self)
+        name, runs, resume = (options.pop(key) for key in ("name", "runs", "resume"))
+        config = language.Config(**options)
+        if resume is None:
+            stem = Path(config.text).stem if config.text else "bible"
+            run = learn.create(runs / name if name else free_path(runs, f"{stem}-{config.cell}"), config)
+        elif self == Train(resume=resume):
+            run = Run(resume)
+        else:
+            raise ValueError("train: --resume must stand alone, but other options came with it. A run keeps its own.")
+        console.print(f"run: {run.path}")
+        if not learn.learn(run, console):
+            console.print(f"stopped; go on with: rnnjax train --resume {run.path}")
+            return STOPPED
+        network, vocabulary, params = restored(run)
+        measure(run, network, params, console)
+        text = "".join(sampled(network, vocabulary, params, "\n", 1.0, 300, 0))
+        (run.path / "sample.txt").write_text(text + "\n")
+        console.print("\nA sample at temperature 1:")
+        console.print(text, markup=False, highlight=False)
+        console.print(f"\nkept in {run.path}; try: rnnjax sample {run.path} --prompt 'In the beginning'")
+
+
+@dataclasses.dataclass(frozen=True)
+class Eval:
+    """Measure a run on the test part of its text, beside n-gram models."""
+
+    run: tyro.conf.Positional[Path]
+    """The run's folder, as runs/bible-lstm."""
+
+    def __call__(self, console):
+        run = Run(self.run)
+        network, _, params = restored(run)
+        measure(run, network, params, console)
+
+
+@dataclasses.dataclass(frozen=True)
+class Sample:
+    """Write text with a run's model, as it is generated."""
+
+    run: tyro.conf.Positional[Path]
+    """The run's folder, as runs/bible-lstm."""
+    prompt: str = "\n"
+    """Text to go on from."""
+    temperature: float = 0.8
+    """1 is the model as it is; less is bolder towards the likely; 0 always takes the likeliest."""
+    length: int = 500
+    """How many symbols to write."""
+    seed: int = 0
+    """Another seed, another text."""
+
+    def __call__(self, console):
+        network, vocabulary, params = restored(Run(self.run))
+        for piece in sampled(network, vocabulary, params, self.prompt, self.temperature, self.length, self.seed):
+            print(piece, end="", flush=True)
+        print()
+
+
+def restored(run):
+    """The network, vocabulary and trained params of a run, without its text."""
+    config = language.Config(**run.config["language"])
+    vocabulary = Vocabulary.from_json(run.config["vocabulary"])
+    network = language.model(config, len(vocabulary))
+    return network, vocabulary, run.checkpoints.load(learn.fresh(config, network)[-1]).params
+
+
+def sampled(network, vocabulary, params, prompt, temperature, length, seed):
+    """The prompt, then `length` symbols of text in pieces."""
+    ids = vocabulary.encode(prompt)
+    unknown = () if vocabulary.unit == "byte" else (0,)
+    if any(i in unknown for i in ids) and prompt.strip():
+        raise ValueError(f"sample: every {vocabulary.unit} of the prompt must be in the run's text, but one is not. Reword.")
+    drawn = sampling.sample(network, params, ids, key=jax.random.key(seed), temperature=temperature, silent=unknown)
+    yield prompt.lstrip("\n")
+    yield from sampling.stream(vocabulary, itertools.islice(drawn, length), after=int(ids[-1]))
+
+
+def measure(run, network, params, console):
+    """Print bits a character on the test text, for the model and for n-grams."""
+    config, corpus, _ = learn.load(run)
+    ours = scores.network_bits(network, params, corpus, "test")
+    rows = {f"{config.layers} x {config.cell}({config.m})": ours}
+    rows |= {f"{order}-gram Kneser-Ney": scores.ngram_bits(corpus, "test", order=order) for order in (5, 8)}
+    table = Table("model", "bits a character", title=f"test: the last {corpus.characters['test']:,} characters")
+    for label, value in rows.items():
+        table.add_row(label, f"{value:.3f}")
+    console.print(table)
+
+
+DESCRIPTION = """Recurrent networks in JAX, from the command line.
+
+Learn the shipped text, about three minutes on two cores: rnnjax train
+
+Learn your own: rnnjax train --text my.txt --cell gru --layers 2 --m 256
+
+Write with what was learned: rnnjax sample runs/NAME --prompt "In the beginning" --temperature 0.8
+"""
+COMMANDS = {"train": Train, "eval": Eval, "sample": Sample}
+
+
+def main(arguments=None) -> int:
+    """Run one command; 0 if it went well, 2 with one line on stderr if it was asked for something impossible."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    try:
+        command = parse(arguments)
+        return command(Console(soft_wrap=True)) or 0
+    except (ValueError, OSError) as error:
+        if os.environ.get("RNNJAX_TRACEBACK"):
+            raise
+        print(f"rnnjax: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("rnnjax: stopped", file=sys.stderr)
+        return STOPPED
+
+
+def parse(arguments):
+    """The command that the arguments ask for. Help goes to stdout; what cannot be read is one `ValueError`."""
+    said = io.StringIO()
+    try:
+        with redirect_stderr(said):
+            return tyro.extras.subcommand_cli_from_dict(
+                COMMANDS, prog="rnnjax", description=DESCRIPTION, args=arguments, config=(tyro.conf.DisallowNone,)
+            )
+    except SystemExit as stop:
+        if stop.code == 0:
+            raise
+        lines = [line.strip("│ ") for line in said.getvalue().splitlines() if line.startswith("│")]
+        message = " ".join(itertools.takewhile(lambda line: not line.startswith("─"), lines))
+        message = message.removeprefix("Error parsing Train: ").rstrip(".")
+        command = " ".join(["rnnjax", *(c for c in COMMANDS if c in arguments[:1])])
+        raise ValueError(f"{message}. See {command} --help.") from None

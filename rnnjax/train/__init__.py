@@ -1,0 +1,8 @@
+"""Training: an update compiled once, and around it a loop that one can read in a page."""
+
+from rnnjax.train.checkpoint import Checkpoints
+from rnnjax.train.evaluate import evaluate
+from rnnjax.train.fit import fit
+from rnnjax.train.update import Metrics, Training, begin, update
+
+__all__ = ["Checkpoints", "Metrics", "Training", "begin", "evaluate", "fit", "update"]

@@ -1,0 +1,60 @@
+"""A run's training on disk, by Orbax."""
+
+from pathlib import Path
+
+import jax
+
+from rnnjax.train.update import Training
+
+try:
+    from orbax.checkpoint import v1 as ocp
+except ImportError:
+    from orbax.checkpoint.experimental import v1 as ocp
+
+
+class Checkpoints:
+    """The checkpoints of one run in `directory`, each a whole `Training`; the newest `keep` are kept.
+
+    Orbax writes each to a temporary name first, so that a run killed while saving still has the one before.
+    """
+
+    def __init__(self, directory, *, keep: int = 2):
+        latest = ocp.training.preservation_policies.LatestN(keep)
+        self.orbax = ocp.training.Checkpointer(Path(directory).absolute(), preservation_policy=latest)
+
+    def save(self, training: Training) -> None:
+        """Write `training` under its step, unless it is there already."""
+        step = int(training.step)
+        if self.latest != step:
+            self.orbax.save(step, _plain(training), force=True)
+
+    @property
+    def latest(self) -> int | None:
+        """The step of the newest checkpoint."""
+        return self.orbax.latest and self.orbax.latest.step
+
+    def load(self, like: Training) -> Training:
+        """The newest checkpoint, with the structure of `like`. Raises `ValueError` if there is none."""
+        if self.latest is None:
+            raise ValueError(
+                f"Checkpoints: there must be a checkpoint to load, but {self.orbax.directory} has none. Train first."
+            )
+        return _like(like, self.orbax.load(self.latest, _plain(like)))
+
+    def close(self) -> None:
+        self.orbax.close()
+
+
+def _is_key(x):
+    return jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+
+
+def _plain(training):
+    """Leaves in order, random keys as their numbers: a list, which any Orbax reads back without our classes."""
+    return [jax.random.key_data(x) if _is_key(x) else x for x in jax.tree.leaves(training)]
+
+
+def _like(training, leaves):
+    was, tree = jax.tree.flatten(training)
+    leaves = [jax.random.wrap_key_data(x) if _is_key(a) else x for a, x in zip(was, leaves, strict=True)]
+    return jax.tree.unflatten(tree, leaves)

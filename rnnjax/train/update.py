@@ -1,0 +1,68 @@
+"""One step of training, compiled once."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+
+from rnnjax.cell import Cell
+
+
+class Training(NamedTuple):
+    """All that training carries from step to step; a pytree, so a checkpoint of it is the whole run."""
+
+    params: Any
+    optimizer: Any
+    state: Any
+    step: jax.Array
+
+
+class Metrics(NamedTuple):
+    """What an update tells: the mean loss and the gradient's global norm before the optimizer, both scalars."""
+
+    loss: jax.Array
+    gradient: jax.Array
+
+
+def begin(cell: Cell, optimizer: optax.GradientTransformation, key: jax.Array) -> Training:
+    """A training at step 0: fresh params, and the cell's start."""
+
+    def fresh(key):
+        params = cell.init(key)
+        return Training(params, optimizer.init(params), cell.start(params), jnp.int32(0))
+
+    return jax.jit(fresh)(key)
+
+
+def update(grad, optimizer: optax.GradientTransformation):
+    """The function `(training, xs, keep=None) -> (training, metrics)`: a gradient, then one step of the optimizer.
+
+    Args:
+        grad: a gradient, as `bptt(cell)` or `tbptt(cell, window=...)`; its final state is carried into the next step.
+        optimizer: any optax optimizer, as `optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))`.
+
+    It is jitted, and the training it is given is donated: its memory is used for the new one, and it is gone.
+
+    Example:
+        >>> import optax
+        >>> from rnnjax.train import begin, update
+        >>> model = rnnjax.with_loss(rnnjax.scan(rnnjax.rnn(2, 2)), lambda y, target: optax.l2_loss(y, target).sum())
+        >>> optimizer = optax.adam(0.1)
+        >>> training = begin(model, optimizer, jax.random.key(0))
+        >>> step = update(rnnjax.bptt(model), optimizer)
+        >>> losses = []
+        >>> for _ in range(20):
+        ...     training, metrics = step(training, (jnp.eye(2), 0.5 * jnp.eye(2)))
+        ...     losses.append(metrics.loss)
+        >>> bool(losses[-1] < 0.1 * losses[0]), int(training.step)
+        (True, 20)
+    """
+
+    def step(training, xs, keep=None):
+        loss, grads, state = grad(training.params, training.state, xs, keep)
+        updates, inner = optimizer.update(grads, training.optimizer, training.params)
+        params = optax.apply_updates(training.params, updates)
+        return Training(params, inner, state, training.step + 1), Metrics(loss, optax.tree.norm(grads))
+
+    return jax.jit(step, donate_argnums=0)
