@@ -53,7 +53,7 @@ def _lengths(lengths, B, T):
         lengths = np.asarray(lengths)
     if lengths.shape != (B,) or not jnp.issubdtype(lengths.dtype, jnp.integer):
         raise ValueError(
-            f"apply: lengths must be {B} integers, one a sequence, but lengths is {kind(lengths)}. Count the real steps."
+            f"apply: lengths must be {B} integers, one a sequence, but lengths is {kind(lengths)}. Count real steps."
         )
     if isinstance(lengths, np.ndarray) and B and not 0 <= lengths.min() <= lengths.max() <= T:
         raise ValueError(

@@ -7,7 +7,6 @@ import os
 import sys
 from contextlib import redirect_stderr
 from pathlib import Path
-from typing import Annotated
 
 import jax
 import tyro
@@ -108,7 +107,7 @@ def sampled(network, vocabulary, params, prompt, temperature, length, seed):
     ids = vocabulary.encode(prompt)
     unknown = () if vocabulary.unit == "byte" else (0,)
     if any(i in unknown for i in ids) and prompt.strip():
-        raise ValueError(f"sample: every {vocabulary.unit} of the prompt must be in the run's text, but one is not. Reword.")
+        raise ValueError(f"sample: the prompt must use {vocabulary.unit}s of the run's text, but one is new. Reword.")
     drawn = sampling.sample(network, params, ids, key=jax.random.key(seed), temperature=temperature, silent=unknown)
     yield prompt.lstrip("\n")
     yield from sampling.stream(vocabulary, itertools.islice(drawn, length), after=int(ids[-1]))

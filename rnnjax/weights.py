@@ -33,7 +33,7 @@ def uniform(scale):
 
 
 def forget(value):
-    """Zero biases of an LSTM (gates i f g o), the forget gate's at `value` (Gers et al. 2000; Jozefowicz et al. 2015)."""
+    """Biases of an LSTM (gates i f g o): the forget gate's `value`, the rest 0 (Gers et al. 2000)."""
 
     def draw(key, shape, dtype=float):
         i, f, g, o = jnp.split(jnp.zeros(shape, dtype), 4)
@@ -43,3 +43,4 @@ def forget(value):
 
 
 open_forget = forget(1.0)
+small = jax.nn.initializers.normal(0.1)

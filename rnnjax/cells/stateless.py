@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cell import Cell, features, interned, kind, sizes
-from rnnjax.weights import glorot, zeros
+from rnnjax.weights import glorot, small, zeros
 
 
 class DenseParams(NamedTuple):
@@ -18,10 +18,10 @@ class DenseParams(NamedTuple):
 def dense(n: int, m: int, *, weight=glorot, bias=zeros) -> Cell:
     """y = x W + b, with W (n, m) and b (m,). `stack(scan(lstm(n, m)), dense(m, k))` reads k numbers from each h.
 
-        >>> model = rnnjax.stack(rnnjax.scan(rnnjax.lstm(3, 8)), rnnjax.dense(8, 2))
-        >>> state, ys = rnnjax.apply(model, model.init(jax.random.key(0)), jnp.ones((5, 7, 3)))
-        >>> ys.shape
-        (5, 7, 2)
+    >>> model = rnnjax.stack(rnnjax.scan(rnnjax.lstm(3, 8)), rnnjax.dense(8, 2))
+    >>> state, ys = rnnjax.apply(model, model.init(jax.random.key(0)), jnp.ones((5, 7, 3)))
+    >>> ys.shape
+    (5, 7, 2)
     """
     sizes("dense", n=n, m=m)
 
@@ -37,13 +37,13 @@ def dense(n: int, m: int, *, weight=glorot, bias=zeros) -> Cell:
 
 
 @interned
-def embed(v: int, m: int, *, weight=jax.nn.initializers.normal(0.1)) -> Cell:
+def embed(v: int, m: int, *, weight=small) -> Cell:
     """y = E[x]: row x of E (v, m), for an integer symbol x in 0 ... v-1.
 
-        >>> cell = rnnjax.embed(66, 8)
-        >>> state, y = cell.step(cell.init(jax.random.key(0)), (), jnp.array(3))
-        >>> y.shape
-        (8,)
+    >>> cell = rnnjax.embed(66, 8)
+    >>> state, y = cell.step(cell.init(jax.random.key(0)), (), jnp.array(3))
+    >>> y.shape
+    (8,)
     """
     sizes("embed", v=v, m=m)
 
@@ -62,7 +62,7 @@ def embed(v: int, m: int, *, weight=jax.nn.initializers.normal(0.1)) -> Cell:
 def lift(function) -> Cell:
     """A pure function of one step as a cell without params or state: y = function(x).
 
-        >>> rnnjax.stack(rnnjax.dense(3, 4), rnnjax.lift(jax.nn.relu), rnnjax.dense(4, 2))
-        stack(dense(3, 4), lift(relu), dense(4, 2))
+    >>> rnnjax.stack(rnnjax.dense(3, 4), rnnjax.lift(jax.nn.relu), rnnjax.dense(4, 2))
+    stack(dense(3, 4), lift(relu), dense(4, 2))
     """
     return Cell(lambda key: (), lambda params: (), lambda params, state, x: (state, function(x)))

@@ -30,8 +30,8 @@ def seed(state: Any, key: jax.Array, B: int | None = None) -> Any:
     leaves, tree = jax.tree.flatten(state, is_leaf=lambda s: isinstance(s, Noise))
     for i, leaf in enumerate(leaves):
         if isinstance(leaf, Noise):
-            own = jax.random.fold_in(key, i)
-            leaves[i] = Noise(own, jnp.int32(0)) if B is None else Noise(jax.random.split(own, B), jnp.zeros(B, "int32"))
+            own, shape = jax.random.fold_in(key, i), () if B is None else (B,)
+            leaves[i] = Noise(own if B is None else jax.random.split(own, B), jnp.zeros(shape, jnp.int32))
     return jax.tree.unflatten(tree, leaves)
 
 
@@ -63,6 +63,7 @@ def dropout(rate: float) -> Cell:
         real = keep[0] if keep else jnp.ones(len(xs), bool)
         passed = jnp.cumsum(real, dtype=noise.step.dtype)
         times = noise.step + passed - 1
-        return Noise(noise.key, noise.step + passed[-1]), jax.vmap(drop, (None, 0, 0))(noise.key, times, xs)
+        taken = real.sum(dtype=noise.step.dtype)
+        return Noise(noise.key, noise.step + taken), jax.vmap(drop, (None, 0, 0))(noise.key, times, xs)
 
     return Cell(lambda key: (), start, step, whole=whole)

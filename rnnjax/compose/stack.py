@@ -45,8 +45,8 @@ def stack(*cells: Cell) -> Cell:
 def residual(cell: Cell) -> Cell:
     """y = x + cell(x), for a cell whose output has the shape of its input (He et al. 2015, arXiv 1512.03385).
 
-        >>> rnnjax.residual(rnnjax.scan(rnnjax.gru(8, 8)))
-        residual(scan(gru(8, 8)))
+    >>> rnnjax.residual(rnnjax.scan(rnnjax.gru(8, 8)))
+    residual(scan(gru(8, 8)))
     """
 
     def step(params, state, x, *keep):

@@ -56,7 +56,7 @@ def summed(where, losses):
     if isinstance(losses, jax.Array) and losses.ndim <= 2 and jnp.issubdtype(losses.dtype, jnp.floating):
         return losses.sum()
     raise TypeError(
-        f"{where}: the cell must give one loss a step, but y is {jax.tree.map(kind, losses)}. Use with_loss(cell, loss)."
+        f"{where}: the cell must give one loss a step, but y is {jax.tree.map(kind, losses)}. Use with_loss."
     )
 
 

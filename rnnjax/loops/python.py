@@ -12,7 +12,7 @@ def python(cell, params, state, xs, *, reverse=False):
     order = range(steps("python", xs))
     ys = {}
     for t in reversed(order) if reverse else order:
-        state, ys[t] = body(state, jax.tree.map(lambda x: x[t], xs))  # noqa: B023
+        state, ys[t] = body(state, jax.tree.map(lambda x: x[t], xs))
     if not ys:
         raise ValueError("python: xs must have at least one step, but xs has 0. Use rolled, which knows the type of y.")
     return state, jax.tree.map(lambda *y: jnp.stack(y), *(ys[t] for t in order))

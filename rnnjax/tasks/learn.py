@@ -89,11 +89,12 @@ def learn(run: Run, console: Console) -> bool:
 def introduce(console, config, corpus, training, baseline):
     """Say what is about to be learned, by what, and what it has to beat."""
     count = sum(p.size for p in jax.tree.leaves(training.params))
+    size = f"{config.layers} x {config.cell}({config.m}), {count:,} parameters"
     console.print(
         f"text: {config.text or 'the King James Bible, Genesis to 1 Samuel'}, {len(corpus.train):,} {config.unit}s to "
         f"learn, {len(corpus.vocabulary):,} different\n"
-        f"model: {config.layers} x {config.cell}({config.m}), {count:,} parameters, "
-        f"from step {int(training.step):,} to {config.steps:,}, each {config.batch} streams x {config.window} {config.unit}s\n"
+        f"model: {size}, from step {int(training.step):,} to {config.steps:,}, "
+        f"each {config.batch} streams x {config.window} {config.unit}s\n"
         f"to beat: 5-gram Kneser-Ney, {baseline:.3f} bits a character held out"
     )
 

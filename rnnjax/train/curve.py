@@ -18,7 +18,8 @@ def curve(path, metrics, *, train, valid, unit, title="", baselines=None) -> Non
     figure = Figure(figsize=(8, 4.8), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot(xlabel="training step", ylabel=unit, title=title)
-    for key, style in (train, {"color": BLUE, "lw": 0.8, "alpha": 0.5}), (valid, {"color": ORANGE, "lw": 2, "marker": "o"}):
+    thin, thick = {"color": BLUE, "lw": 0.8, "alpha": 0.5}, {"color": ORANGE, "lw": 2, "marker": "o"}
+    for key, style in (train, thin), (valid, thick):
         points = [(entry["step"], entry[key]) for entry in metrics if key in entry]
         if points:
             axes.plot(*zip(*points), label=key, **style)

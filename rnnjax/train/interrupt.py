@@ -6,7 +6,7 @@ import signal
 
 @contextlib.contextmanager
 def interruptible():
-    """Within it, the first Ctrl-C or SIGTERM only makes the yielded function say True; a second Ctrl-C stops at once."""
+    """Within it the first Ctrl-C or SIGTERM only makes the yielded function say True; a second Ctrl-C stops at once."""
     asked = []
 
     def ask(number, frame):

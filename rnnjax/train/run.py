@@ -18,7 +18,7 @@ class Run:
     def __init__(self, path):
         self.path = Path(path)
         if not (self.path / "config.json").is_file():
-            raise ValueError(f"Run: path must be a run, but {self.path} has no config.json. Name a folder like runs/NAME.")
+            raise ValueError(f"Run: path must be a run, but {self.path} has no config.json. Give runs/NAME.")
         self.config = json.loads((self.path / "config.json").read_text())
         self.checkpoints = Checkpoints(self.path / "checkpoints")
 
