@@ -6,7 +6,7 @@ cells), a *loop* over time (`rolled`, `checkpointed`, `python`), a *gradient* (`
 """
 
 from rnnjax.apply import apply
-from rnnjax.cell import Cell, check, interned
+from rnnjax.cell import Cell, interned
 from rnnjax.cells.elman import RNNParams, rnn
 from rnnjax.cells.gru import GRUParams, gru
 from rnnjax.cells.lstm import LSTMParams, LSTMState, lstm
@@ -17,6 +17,7 @@ from rnnjax.compose.deep import deep
 from rnnjax.compose.dropout import Noise, dropout, seed
 from rnnjax.compose.stack import residual, stack
 from rnnjax.compose.with_loss import with_loss
+from rnnjax.contract import check
 from rnnjax.gradients.bptt import bptt
 from rnnjax.gradients.tbptt import tbptt
 from rnnjax.loops.checkpointed import checkpointed

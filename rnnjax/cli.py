@@ -4,6 +4,8 @@ import dataclasses
 import io
 import itertools
 import os
+import re
+import shlex
 import sys
 from contextlib import redirect_stderr
 from pathlib import Path
@@ -46,17 +48,22 @@ class Train(language.Config):
             run = Run(resume)
         else:
             raise ValueError("train: --resume must stand alone, but other options came with it. A run keeps its own.")
-        console.print(f"run: {run.path}")
-        if not learn.learn(run, console):
-            console.print(f"stopped; go on with: rnnjax train --resume {run.path}")
+        try:
+            console.print(f"run: {run.path}")
+            done = learn.learn(run, console)
+        except KeyboardInterrupt:  # in the first moments, or the second Ctrl-C: it goes on from its last checkpoint
+            done = False
+        if not done:
+            console.print(f"stopped; go on with: rnnjax train --resume {shlex.quote(str(run.path))}")
             return STOPPED
         network, vocabulary, params = restored(run)
         measure(run, network, params, console)
         text = "".join(sampled(network, vocabulary, params, "\n", 1.0, 300, 0))
         (run.path / "sample.txt").write_text(text + "\n")
         console.print("\nA sample at temperature 1:")
-        console.print(text, markup=False, highlight=False)
-        console.print(f"\nkept in {run.path}; try: rnnjax sample {run.path} --prompt 'In the beginning'")
+        console.print(text, highlight=False)
+        place = shlex.quote(str(run.path))
+        console.print(f"\nkept in {run.path}; try: rnnjax sample {place} --prompt 'In the beginning'")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,6 +94,11 @@ class Sample:
     seed: int = 0
     """Another seed, another text."""
 
+    def __post_init__(self):
+        language.check_seed("sample", self.seed)
+        if self.length < 0:
+            raise ValueError(f"sample: length must be at least 0, but length is {self.length}. Give more.")
+
     def __call__(self, console):
         network, vocabulary, params = restored(Run(self.run))
         for piece in sampled(network, vocabulary, params, self.prompt, self.temperature, self.length, self.seed):
@@ -96,10 +108,10 @@ class Sample:
 
 def restored(run):
     """The network, vocabulary and trained params of a run, without its text."""
-    config = language.Config(**run.config["language"])
-    vocabulary = Vocabulary.from_json(run.config["vocabulary"])
+    config, vocabulary = learn.recorded(run)
     network = language.model(config, len(vocabulary))
-    return network, vocabulary, run.checkpoints.load(learn.fresh(config, network)[-1]).params
+    like = jax.eval_shape(lambda: learn.fresh(config, network)[-1])  # its types are enough, and cost no compiling
+    return network, vocabulary, run.checkpoints.load(like).params
 
 
 def sampled(network, vocabulary, params, prompt, temperature, length, seed):
@@ -141,11 +153,14 @@ def main(arguments=None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     try:
         command = parse(arguments)
-        return command(Console(soft_wrap=True)) or 0
+        return command(Console(soft_wrap=True, markup=False, emoji=False)) or 0
+    except BrokenPipeError:  # whoever read our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return STOPPED
     except (ValueError, OSError) as error:
         if os.environ.get("RNNJAX_TRACEBACK"):
             raise
-        print(f"rnnjax: {error}", file=sys.stderr)
+        print("rnnjax:", *str(error).split(), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("rnnjax: stopped", file=sys.stderr)
@@ -163,8 +178,8 @@ def parse(arguments):
     except SystemExit as stop:
         if stop.code == 0:
             raise
-        lines = [line.strip("│ ") for line in said.getvalue().splitlines() if line.startswith("│")]
-        message = " ".join(itertools.takewhile(lambda line: not line.startswith("─"), lines))
-        message = message.removeprefix("Error parsing Train: ").rstrip(".")
+        box = re.sub(r"\x1b\[[0-9;]*m", "", said.getvalue())  # a title, a rule, the message, perhaps a rule and advice
+        message = " ".join(line.strip("│ ") for line in re.split(r".*[─-]{4}.*", box)[1].splitlines())
+        message = re.sub(r"^ *Error parsing [A-Z]\w*: ", "", message).rstrip(". ")
         command = " ".join(["rnnjax", *(c for c in COMMANDS if c in arguments[:1])])
         raise ValueError(f"{message}. See {command} --help.") from None

@@ -24,8 +24,9 @@ def seed(state: Any, key: jax.Array, B: int | None = None) -> Any:
         >>> model = rnnjax.scan(rnnjax.dropout(0.5))
         >>> silent = model.start(())
         >>> noise = rnnjax.seed(silent, jax.random.key(0))
-        >>> print(model.step((), silent, jnp.ones((1, 4)))[1], model.step((), noise, jnp.ones((1, 4)))[1])
-        [[1. 1. 1. 1.]] [[0. 0. 2. 2.]]
+        >>> xs = jnp.ones((9, 50))
+        >>> print(jnp.unique(model.step((), silent, xs)[1]), jnp.unique(model.step((), noise, xs)[1]))
+        [1.] [0. 2.]
     """
     leaves, tree = jax.tree.flatten(state, is_leaf=lambda s: isinstance(s, Noise))
     for i, leaf in enumerate(leaves):
@@ -41,6 +42,9 @@ def dropout(rate: float) -> Cell:
 
     Between the layers of a stack it is Zaremba et al. 2014's dropout (arXiv 1409.2329). Silent until `seed`.
     Raises `ValueError` unless 0 <= rate < 1.
+
+        >>> rnnjax.stack(rnnjax.lstm(3, 4), rnnjax.dropout(0.5), rnnjax.lstm(4, 4))
+        stack(lstm(3, 4), dropout(0.5), lstm(4, 4))
     """
     if not 0 <= rate < 1:
         raise ValueError(f"dropout: rate must be in [0, 1), but rate is {rate}. Give the share to drop.")

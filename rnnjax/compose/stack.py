@@ -3,6 +3,7 @@
 import jax
 
 from rnnjax.cell import Cell, interned, kind
+from rnnjax.loops.masked import select
 from rnnjax.loops.scan import scan
 
 
@@ -56,6 +57,7 @@ def residual(cell: Cell) -> Cell:
                 f"residual: y must be of the type of x, but x is {jax.tree.map(kind, x)} and y is "
                 f"{jax.tree.map(kind, y)}. Use a cell with as many outputs as inputs."
             )
-        return state, jax.tree.map(lambda x, y: x + y, x, y)
+        y = jax.tree.map(lambda x, y: x + y, x, y)
+        return state, select(*keep, y) if keep else y
 
     return Cell(cell.init, cell.start, step, each=None if cell.each is None else residual(cell.each))

@@ -53,11 +53,14 @@ def given(keep):
 
 def summed(where, losses):
     """The sum of the losses of all steps, refused unless they are one real number a step."""
-    if isinstance(losses, jax.Array) and losses.ndim <= 2 and jnp.issubdtype(losses.dtype, jnp.floating):
-        return losses.sum()
-    raise TypeError(
-        f"{where}: the cell must give one loss a step, but y is {jax.tree.map(kind, losses)}. Use with_loss."
-    )
+    if not (isinstance(losses, jax.Array) and losses.ndim <= 2 and jnp.issubdtype(losses.dtype, jnp.floating)):
+        raise TypeError(
+            f"{where}: the cell must give one loss a step, but y is {jax.tree.map(kind, losses)}. "
+            "Use with_loss(cell, loss)."
+        )
+    if not losses.size:
+        raise ValueError(f"{where}: xs must have at least one step, but xs has none. Leave empty sequences out.")
+    return losses.sum()
 
 
 def count(losses, keep):

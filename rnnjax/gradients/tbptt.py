@@ -1,5 +1,8 @@
 """Truncated backpropagation through time."""
 
+import functools
+import math
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -16,7 +19,8 @@ def tbptt(cell: Cell, *, window: int, stride: int | None = None):
     Time is cut into blocks of `stride` steps. The losses of each block flow back through the last `window` steps
     before its end, and stop there (`stop_gradient` on the state); the state itself flows on. With `stride == window`,
     the default, these are the usual windows laid end to end; with `stride=1` each loss flows back `window` steps
-    exactly. Williams & Peng write BPTT(h; h') for h = window, h' = stride, others k2 and k1.
+    exactly. Williams & Peng write BPTT(h; h') for h = window, h' = stride, others k2 and k1. With T steps, a window of
+    T at its default stride, or of T + stride at another, is `bptt`.
 
     Args:
         cell: a cell with a loss, as for `bptt`, whose steps follow one another (not bidirectional).
@@ -50,10 +54,12 @@ def tbptt(cell: Cell, *, window: int, stride: int | None = None):
 
     def gradient(params, state, xs, keep=None):
         T = steps("tbptt", xs)
+        losses = jax.eval_shape(run.step, params, state, xs, *given(keep))[1]
+        jax.eval_shape(functools.partial(summed, "tbptt"), losses)
         if cell.each is not None:
             jax.eval_shape(cell.each.step, params, state, jax.tree.map(lambda x: x[0], xs))
-        losses = jax.eval_shape(run.step, params, state, xs, *given(keep))[1]
-        back, block = min(window, T), min(stride, T)
+        block = min(stride, T)
+        back = min(window, block * math.ceil(T / block))
         times = np.arange(0, T, block)[:, None] + np.arange(block - back, block)
         if back != block or T % block:
             keep = jnp.ones(losses.shape, bool) if keep is None else keep

@@ -3,7 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cell import kind, same_state
+from rnnjax.cell import kind
+from rnnjax.contract import same_state
 
 
 def checked(where, cell, params):

@@ -16,6 +16,9 @@ def checkpointed(cell, params, state, xs, *, reverse=False, segments=None):
     With T steps in S segments the reverse pass keeps S states and, for one segment at a time, T/S steps' worth of
     activations, and runs every step forward once more. `segments` is √T by default, where that memory is least, O(√T).
 
+        >>> rnnjax.scan(rnnjax.lstm(3, 4), rnnjax.checkpointed, segments=10)
+        scan(lstm(3, 4), loop=checkpointed, segments=10)
+
     Griewank 1992, https://doi.org/10.1080/10556789208805505; Chen et al. 2016, https://arxiv.org/abs/1604.06174
     """
     T = steps("checkpointed", xs)

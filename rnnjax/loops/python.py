@@ -7,7 +7,11 @@ from rnnjax.loops.carry import checked, steps
 
 
 def python(cell, params, state, xs, *, reverse=False):
-    """Run `cell` over time-leading `xs` one step after another, without `lax.scan`. Slow to compile; exact."""
+    """Run `cell` over time-leading `xs` one step after another, without `lax.scan`. Slow to compile; exact.
+
+    >>> rnnjax.python(rnnjax.lift(lambda x: x + 1), (), (), jnp.arange(3))
+    ((), Array([1, 2, 3], dtype=int32))
+    """
     body = checked("python", cell, params)
     order = range(steps("python", xs))
     ys = {}

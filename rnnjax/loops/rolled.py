@@ -10,6 +10,12 @@ def rolled(cell, params, state, xs, *, reverse=False, unroll=1):
 
     `reverse=True` runs from the last step to the first, with ys in the order of xs. `unroll` steps share one
     iteration of the compiled loop. A cell without a state has no order in time, and all its steps run at once.
+
+        >>> cell = rnnjax.rnn(3, 4)
+        >>> params = cell.init(jax.random.key(0))
+        >>> h, ys = rnnjax.rolled(cell, params, cell.start(params), jnp.ones((7, 3)))
+        >>> bool((h == ys[-1]).all())
+        True
     """
     steps("rolled", xs)
     if not jax.tree.leaves(state):

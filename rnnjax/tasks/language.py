@@ -4,7 +4,7 @@ import hashlib
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal, NamedTuple, get_args, get_type_hints
 
 import jax
 import jax.numpy as jnp
@@ -59,6 +59,17 @@ class Config:
         for name, low, high in ("dropout", 0, 1), ("reset", 0, 1), ("lr", 0, math.inf), ("clip", 0, math.inf):
             if not low <= getattr(self, name) < high:
                 raise ValueError(f"train: {name} must be in [{low}, {high}), but {name} is {getattr(self, name)}.")
+        check_seed("train", self.seed)
+        for name in "unit", "cell":
+            choices = get_args(get_type_hints(Config)[name])
+            if getattr(self, name) not in choices:
+                raise ValueError(f"train: {name} must be one of {choices}, but {name} is {getattr(self, name)!r}.")
+
+
+def check_seed(where, seed):
+    """Refuse a seed that is not 32 bits."""
+    if not 0 <= seed < 2**32:
+        raise ValueError(f"{where}: seed must be from 0 to 4294967295, but seed is {seed}. Give another.")
 
 
 class Corpus(NamedTuple):
@@ -80,9 +91,16 @@ def corpus(config: Config) -> Corpus:
         vocabulary = byte_level()
     else:
         vocabulary = {"char": characters, "word": words}[config.unit](train, size=config.vocabulary)
+    parts = dict(zip(("train", "valid", "test"), map(vocabulary.encode, (train, valid, test))))
+    for part, ids in parts.items():
+        if len(ids) < 2:
+            raise ValueError(
+                f"train: each part of the text must hold 2 {config.unit}s, but {part} holds {len(ids)}, of a text of "
+                f"{len(text)} characters. Give a longer text."
+            )
     digest = hashlib.sha256(text.encode()).hexdigest()
     sizes = {"train": len(train), "valid": len(valid), "test": len(test)}
-    return Corpus(vocabulary, *(vocabulary.encode(part) for part in (train, valid, test)), sizes, digest)
+    return Corpus(vocabulary, **parts, characters=sizes, digest=digest)
 
 
 def model(config: Config, symbols: int) -> rnnjax.Cell:
@@ -100,7 +118,8 @@ def with_loss(network: rnnjax.Cell) -> rnnjax.Cell:
 
 def optimizer(config: Config) -> optax.GradientTransformation:
     """Adam under a clipped gradient, with warm-up and a cosine."""
-    rate = optax.warmup_cosine_decay_schedule(0.0, config.lr, max(1, config.steps // 33), config.steps, config.lr / 50)
+    warm = max(1, config.steps // 33)
+    rate = optax.warmup_cosine_decay_schedule(0.0, config.lr, warm, max(config.steps, warm + 1), config.lr / 50)
     return optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(rate, b2=0.99))
 
 
@@ -111,7 +130,7 @@ def restart(config: Config, cell: rnnjax.Cell, epoch: int):
     def renewed(step, state, params):
         key = jax.random.fold_in(jax.random.key(config.seed), step)
         fresh = start(config, cell, params, key)
-        stay = jax.random.bernoulli(key, jnp.where(step % epoch, 1 - config.reset, 0), (config.batch,))
+        stay = jax.random.bernoulli(key, jnp.where(step % epoch, 1.0 - config.reset, 0.0), (config.batch,))
         return jax.tree.map(lambda s, f: jnp.where(stay.reshape(-1, *[1] * (s.ndim - 1)), s, f), state, fresh)
 
     return lambda step, training: training._replace(state=renewed(step, training.state, training.params))

@@ -7,7 +7,7 @@ import jax
 from rich.console import Console
 
 import rnnjax
-from rnnjax.data import windows
+from rnnjax.data import Vocabulary, windows
 from rnnjax.tasks import language
 from rnnjax.tasks.scores import network_bits, ngram_bits, per_character
 from rnnjax.train import begin, fit, update
@@ -25,11 +25,21 @@ def create(path, config: language.Config) -> Run:
     return Run.create(path, plain | {"vocabulary": corpus.vocabulary.to_json()})
 
 
+def recorded(run: Run) -> tuple[language.Config, Vocabulary]:
+    """The config and the vocabulary of a run. Raises `ValueError` if its config.json is not as `create` wrote it."""
+    try:
+        return language.Config(**run.config["language"]), Vocabulary.from_json(run.config["vocabulary"])
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"train: a run's config must be as rnnjax wrote it, but {run.path}/config.json is not: {error}. Restore it."
+        ) from error
+
+
 def load(run: Run) -> tuple[language.Config, language.Corpus, rnnjax.Cell]:
     """The config, the text and the network of a run. Raises `ValueError` if the text has changed since."""
-    config = language.Config(**run.config["language"])
+    config, _ = recorded(run)
     corpus = language.corpus(config)
-    if run.config["digest"] != corpus.digest:
+    if run.config.get("digest") != corpus.digest:
         raise ValueError(f"train: the text must be as when the run began, but {config.text} has changed. Restore it.")
     return config, corpus, language.model(config, len(corpus.vocabulary))
 
@@ -51,7 +61,7 @@ def learn(run: Run, console: Console) -> bool:
     learner, optimizer, training = fresh(config, network)
     if run.checkpoints.latest is not None:
         training = run.checkpoints.load(training)
-        run.rewind(int(training.step))
+    run.rewind(int(training.step))
     streams = windows(corpus.train, batch=config.batch, length=config.window)
     one_step = update(rnnjax.tbptt(learner, window=config.window), optimizer)
     renewed = language.restart(config, learner, len(streams))
@@ -74,13 +84,13 @@ def learn(run: Run, console: Console) -> bool:
             waiting.append((done, metrics))
             while len(waiting) > (0 if stop or measure else 1):  # the newest step is still running: tell the one before
                 tell(*waiting.pop(0))
-            if stop or measure:
-                run.checkpoints.save(training)
             if measure:
                 valid = network_bits(network, training.params, corpus, "valid", streams=16)
                 run.log(step=done, valid=valid, seconds=round(time.time() - began, 1))
                 console.print(f"step {done:,} of {config.steps:,}: {valid:.3f} bits a character held out")
                 draw(run, baseline)
+            if stop or measure:  # after the log, so that whatever a checkpoint has seen is in the metrics
+                run.checkpoints.save(training)
             if stop and done < config.steps:
                 return False
     return True

@@ -23,14 +23,18 @@ def sample(network: Cell, params, prompt, *, key, temperature: float = 1.0, sile
     """
     if len(prompt) == 0:
         raise ValueError("sample: the prompt must hold a symbol, but it is empty. Give some text.")
-    if temperature < 0:
+    if not temperature >= 0:
         raise ValueError(f"sample: temperature must be at least 0, but it is {temperature}. 0 takes the likeliest.")
+    return _draws(network, params, prompt, key, temperature, tuple(silent))
+
+
+def _draws(network, params, prompt, key, temperature, silent):
     state = network.start(params)
     for symbol in prompt:
         state, logits = _step(network.each, params, state, jnp.int32(symbol))
     while True:
         key, draw = jax.random.split(key)
-        symbol = _draw(draw, logits, temperature, tuple(silent))
+        symbol = _draw(draw, logits, temperature, silent)
         yield int(symbol)
         state, logits = _step(network.each, params, state, symbol)
 

@@ -34,12 +34,19 @@ class Checkpoints:
         return self.orbax.latest and self.orbax.latest.step
 
     def load(self, like: Training) -> Training:
-        """The newest checkpoint, with the structure of `like`. Raises `ValueError` if there is none."""
+        """The newest checkpoint, with the structure of `like`, of arrays or (`jax.eval_shape`) their types. Raises `ValueError` if there is none that fits it."""
         if self.latest is None:
             raise ValueError(
                 f"Checkpoints: there must be a checkpoint to load, but {self.orbax.directory} has none. Train first."
             )
-        return _like(like, self.orbax.load(self.latest, _plain(like)))
+        try:
+            leaves = self.orbax.load(self.latest, _plain(like))
+        except Exception as error:  # Orbax has many, with whole arrays in their messages
+            raise ValueError(
+                f"Checkpoints: a checkpoint must be whole and of the same model, but {self.orbax.directory}/{self.latest} "
+                f"is not ({type(error).__name__}). Restore the run's files, or train anew."
+            ) from error
+        return _like(like, leaves)
 
     def close(self) -> None:
         self.orbax.close()
@@ -51,7 +58,17 @@ def _is_key(x):
 
 def _plain(training):
     """Leaves in order, random keys as their numbers: a list, which any Orbax reads back without our classes."""
-    return [jax.random.key_data(x) if _is_key(x) else x for x in jax.tree.leaves(training)]
+    return [_placed(x) if isinstance(x, jax.ShapeDtypeStruct) else _numbers(x) for x in jax.tree.leaves(training)]
+
+
+def _numbers(x):
+    return jax.random.key_data(x) if _is_key(x) else x
+
+
+def _placed(kind):
+    """The type of an array to come, on the first device."""
+    kind = jax.eval_shape(_numbers, kind)
+    return jax.ShapeDtypeStruct(kind.shape, kind.dtype, sharding=jax.sharding.SingleDeviceSharding(jax.devices()[0]))
 
 
 def _like(training, leaves):

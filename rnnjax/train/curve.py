@@ -7,7 +7,7 @@ BLUE, ORANGE, GREY = "#0072B2", "#D55E00", "#555555"  # Okabe & Ito's colour-bli
 
 
 def curve(path, metrics, *, train, valid, unit, title="", baselines=None) -> None:
-    """Draw two metrics over steps into a PNG file.
+    """Draw two metrics over steps into a PNG file; the steep first 2 % of the steps may run out of its top.
 
     Args:
         path: the file to write.
@@ -25,10 +25,12 @@ def curve(path, metrics, *, train, valid, unit, title="", baselines=None) -> Non
             axes.plot(*zip(*points), label=key, **style)
     for label, value in (baselines or {}).items():
         axes.axhline(value, color=GREY, ls="--", lw=1.2, label=f"{label}: {value:.3f}")
-    measured = sorted(entry[key] for entry in metrics for key in (train, valid) if key in entry)
-    if measured:
-        low, high = measured[0], max(measured[int(0.98 * (len(measured) - 1))], *(baselines or {"": 0}).values())
-        axes.set_ylim(low - 0.05 * (high - low), high + 0.05 * (high - low))
+    fitted, held = (sorted(entry[key] for entry in metrics if key in entry) for key in (train, valid))
+    if shown := fitted[: int(0.98 * (len(fitted) - 1)) + 1] + held:
+        shown += (baselines or {}).values()
+        low, high = min(shown), max(shown)
+        room = 0.05 * (high - low) or 0.1
+        axes.set_ylim(low - room, high + room)
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False)

@@ -23,7 +23,9 @@ def evaluate(cell: Cell, params, batches) -> float:
     for batch in batches:
         state, losses = _losses(cell, params, state, batch)
         total, count = total + losses.sum(), count + losses.size
-    return float(total) / max(count, 1)
+    if not count:
+        raise ValueError("evaluate: there must be a step to measure, but batches hold none. Give more data.")
+    return float(total) / count
 
 
 @functools.partial(jax.jit, static_argnums=0)

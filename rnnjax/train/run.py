@@ -19,7 +19,12 @@ class Run:
         self.path = Path(path)
         if not (self.path / "config.json").is_file():
             raise ValueError(f"Run: path must be a run, but {self.path} has no config.json. Give runs/NAME.")
-        self.config = json.loads((self.path / "config.json").read_text())
+        try:
+            self.config = json.loads((self.path / "config.json").read_text())
+        except ValueError as error:
+            raise ValueError(
+                f"Run: {self.path}/config.json must be JSON, but it is not: {error}. Restore it."
+            ) from error
         self.checkpoints = Checkpoints(self.path / "checkpoints")
 
     @classmethod
@@ -38,9 +43,9 @@ class Run:
             file.write(json.dumps(entry) + "\n")
 
     def metrics(self) -> list[dict]:
-        """All that was logged."""
+        """All that was logged, but for a last line that a killed run left unfinished."""
         file = self.path / "metrics.jsonl"
-        return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
+        return [json.loads(line) for line in file.read_text().split("\n")[:-1]] if file.exists() else []
 
     def rewind(self, step: int) -> None:
         """Forget the metrics after `step`, which a resumed run will log again."""

@@ -1,0 +1,1 @@
+"""Speed, measured: each file asks one question, and `results/` holds the answers."""

@@ -1,0 +1,149 @@
+"""How much longer does `rnnjax train` take a step than its compiled update alone?
+
+    python -m benchmarks.overhead [--record] [--rounds 10]
+
+Four loops over the same training take turns in one process, each for a block of steps that ends by waiting for the
+last: the update alone on one window; `fit` with its windows and restarts; that with all that `learn` does beside
+(reading metrics one step late, logging, asking for Ctrl-C), off a terminal and with a progress bar on one.
+`learn` keeps its loop to itself, so `told` says it again: keep the two alike.
+"""
+
+import io
+import itertools
+import math
+import tempfile
+import time
+from pathlib import Path
+from statistics import median
+
+import jax
+import tyro
+from rich.console import Console
+
+import rnnjax
+from benchmarks.report import RESULTS, heading, publish, table, watch
+from benchmarks.timing import interleaved, least, ratio, typical
+from rnnjax.tasks import language, learn
+from rnnjax.tasks.scores import network_bits, per_character
+from rnnjax.train import fit, update
+from rnnjax.train.interrupt import interruptible
+from rnnjax.train.progress import progress
+
+CONFIGS = {
+    "defaults": language.Config(),
+    "m=64, batch=8": language.Config(m=64, batch=8),
+}
+ENDLESS = 10**9
+
+
+def bare(one_step, training, batch):
+    """The update alone, on one window that is on the device already."""
+    while True:
+        training, metrics = one_step(training, batch)
+        yield training, metrics
+
+
+def told(config, corpus, run, loop, console):
+    """The loop of `learn` around `fit`, but for checkpoints and evaluations: a function `block` of so many steps."""
+    done = itertools.count(1)
+
+    def block(steps):
+        def tell(step, metrics):
+            loss = per_character(corpus, "train", float(metrics.loss))
+            assert math.isfinite(loss)
+            advance(bits=loss)
+            if step % 10 == 0:
+                run.log(step=step, train=loss, gradient=float(metrics.gradient))
+
+        waiting = []
+        with interruptible() as interrupted, progress(console, steps) as advance:
+            for training, metrics in itertools.islice(loop, steps):  # noqa: B007
+                stop = interrupted()
+                waiting.append((next(done), metrics))
+                while len(waiting) > (0 if stop else 1):
+                    tell(*waiting.pop(0))
+            tell(*waiting.pop())
+        jax.block_until_ready(training)
+
+    return block
+
+
+def plain(loop):
+    """A function `block` of so many steps of a loop, without a look at its metrics."""
+
+    def block(steps):
+        *_, latest = itertools.islice(loop, steps)
+        jax.block_until_ready(latest)
+
+    return block
+
+
+def measure(config, folder, rounds, steps):
+    """Seconds a step of each loop, a list a round; and seconds of a checkpoint, an evaluation and a curve."""
+    run = learn.create(folder, config)
+    config, corpus, network = learn.load(run)
+    learner, optimizer, training = learn.fresh(config, network)
+    streams = learn.windows(corpus.train, batch=config.batch, length=config.window)
+    one_step = update(rnnjax.tbptt(learner, window=config.window), optimizer)
+    renewed = language.restart(config, learner, len(streams))
+
+    def fitted():
+        return fit(
+            one_step, jax.tree.map(lambda x: x + 0, training), lambda n: (streams.at(n),), ENDLESS, restart=renewed
+        )
+
+    dumb, terminal = (Console(file=io.StringIO(), force_terminal=on) for on in (False, True))
+    blocks = {
+        "the update alone": plain(
+            bare(one_step, jax.tree.map(lambda x: x + 0, training), jax.device_put(streams.at(0)))
+        ),
+        "fit, windows and restarts": plain(fitted()),
+        "the whole loop": told(config, corpus, run, fitted(), dumb),
+        "the whole loop with its bar": told(config, corpus, run, fitted(), terminal),
+    }
+
+    def turn(block):
+        return lambda _: [timed(block, steps) / steps]
+
+    times = interleaved({name: turn(block) for name, block in blocks.items()}, rounds=rounds, steps=1, warm=1)
+    saved = (training._replace(step=jax.numpy.int32(k)) for k in itertools.count(1))
+    pauses = {
+        "a checkpoint": lambda: run.checkpoints.save(next(saved)),
+        "an evaluation": lambda: network_bits(network, training.params, corpus, "valid", streams=16),
+        "a curve": lambda: learn.draw(run, 2.0),
+    }
+    return times, {name: median([timed(act) for _ in range(4)][1:]) for name, act in pauses.items()}
+
+
+def timed(act, *args):
+    began = time.perf_counter()
+    act(*args)
+    return time.perf_counter() - began
+
+
+def main(record: bool = False, rounds: int = 10, block: int = 50):
+    """Time the training loop beside its compiled update.
+
+    Args:
+        record: write the tables to benchmarks/results/overhead-cpu.md.
+        rounds: blocks of each loop.
+        block: steps in a block.
+    """
+    others, text = watch(), heading("The training loop over its compiled update", "optax", "orbax-checkpoint")
+    text += f"\nMilliseconds a step, {rounds} rounds of blocks of {block} steps.\n"
+    for name, config in CONFIGS.items():
+        with tempfile.TemporaryDirectory() as folder:
+            times, pauses = measure(config, Path(folder, "run"), rounds, block)
+        bare = times["the update alone"]
+        rows = [
+            (k, *(f"{1e3 * f(t):.2f}" for f in (least, typical)), f"{ratio(t, bare):.3f}") for k, t in times.items()
+        ]
+        text += f"\n## {name}\n\n" + table(("", "min ms", "median ms", "ratio"), rows) + "\n"
+        span = config.every * typical(times["the whole loop"])
+        rows = [(k, f"{1e3 * t:.0f}", f"{t / span:.1%}") for k, t in pauses.items()]
+        text += table((f"every {config.every} steps", "ms", "of the steps' time"), rows)
+    publish(text, others(), RESULTS / "overhead-cpu.md" if record else None)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)

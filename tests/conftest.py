@@ -1,0 +1,155 @@
+"""The tables that every law runs over, the exact configuration, and what the tests share.
+
+A new cell, loop or gradient is one row here and gets every law.
+"""
+
+import contextlib
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+import rnnjax as r
+
+n, m, T, B = 3, 4, 7, 5
+LENGTHS = np.array([T, 0, 3, 1, T])
+
+EXACT = dict(rtol=1e-10, atol=1e-12)
+SINGLE = dict(rtol=1e-5, atol=1e-6)
+
+# Tests of the programs run in single precision and with JAX's own promotion, as a user runs them.
+PROGRAMS = "test_data", "test_ngram", "test_train", "test_tasks", "test_cli"
+
+
+@pytest.fixture(autouse=True, scope="module")
+def exact(request):
+    """float64, strict dtype promotion, rank promotion an error, for a module at a time; and quick compiles."""
+    if request.module.__name__.rpartition(".")[2].startswith(PROGRAMS):
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(jax.enable_x64(True))
+        stack.enter_context(jax.numpy_dtype_promotion("strict"))
+        stack.enter_context(jax.numpy_rank_promotion("raise"))
+        jax.config.update("jax_disable_most_optimizations", True)
+        stack.callback(jax.config.update, "jax_disable_most_optimizations", False)
+        yield
+
+
+# cells of one step, all of n inputs
+
+
+@r.interned
+def mingru(n, m):
+    """A user's own cell in its three lines (Feng et al. 2024), with the promise that it is affine in its state."""
+
+    def gates(params, x):
+        W, U, b = params
+        z = jax.nn.sigmoid(x @ W + b)
+        return 1 - z, z * (x @ U)
+
+    def step(params, h, x):
+        a, b = gates(params, x)
+        h = a * h + b
+        return h, h
+
+    def init(key):
+        W, U = jax.random.normal(key, (2, n, m))
+        return W, U, jnp.zeros(m)
+
+    return r.Cell(init, lambda params: jnp.zeros(m, params[0].dtype), step, affine=gates)
+
+
+CELLS = {
+    "rnn": r.rnn(n, m),
+    "relu": r.rnn(n, m, jax.nn.relu),
+    "lstm": r.lstm(n, m),
+    "gru": r.gru(n, m),
+    "mingru": mingru(n, m),
+    "stack": r.stack(r.dense(n, 2), r.gru(2, m), r.lift(jnp.tanh), r.rnn(m, 2)),
+    "residual": r.residual(r.stack(r.rnn(n, m), r.dense(m, n))),
+}
+
+LOOPS = {
+    "rolled": {},
+    "unrolled": dict(unroll=3),
+    "checkpointed": dict(loop=r.checkpointed),
+    "checkpointed, one segment": dict(loop=r.checkpointed, segments=1),
+    "checkpointed, three segments": dict(loop=r.checkpointed, segments=3),
+    "checkpointed, T segments": dict(loop=r.checkpointed, segments=T),
+    "python": dict(loop=r.python),
+}
+
+# gradients that are exact on T steps
+GRADIENTS = {
+    "bptt": r.bptt,
+    "window of T": functools.partial(r.tbptt, window=T),
+    "window beyond T, stride 3": functools.partial(r.tbptt, window=T + 2, stride=3),
+}
+
+
+# random numbers, in the shapes and dtypes of a tree: biases too, which the initialisers would leave at zero
+
+
+def normal(like, seed=0, scale=1.0):
+    draw = np.random.default_rng(seed)
+    return jax.tree.map(lambda a: jnp.asarray(scale * draw.normal(size=a.shape), a.dtype), like)
+
+
+def params_of(cell, seed=1):
+    return normal(jax.eval_shape(cell.init, jax.random.key(0)), seed, 0.6)
+
+
+def state_of(cell, params, seed=2):
+    return normal(jax.eval_shape(cell.start, params), seed, 0.5)
+
+
+def inputs(*shape, seed=3, dtype=np.float64):
+    return np.random.default_rng(seed).normal(size=shape).astype(dtype)
+
+
+# what a function does, and what is the same
+
+
+def outcome(run, *args):
+    """What `run` gives, and the gradient by every argument of a random projection of all that it gives."""
+    value, pull = jax.vjp(run, *args)
+    return value, pull(normal(value, seed=99))
+
+
+def same(one, other, rtol, atol):
+    """Hold two trees to the same structure, dtypes, and values."""
+    assert jax.tree.structure(one) == jax.tree.structure(other)
+    for (path, a), b in zip(jax.tree.leaves_with_path(one), jax.tree.leaves(other), strict=True):
+        a, b = np.asarray(a), np.asarray(b)
+        assert (a.dtype, a.shape) == (b.dtype, b.shape), (
+            f"{jax.tree_util.keystr(path)}: {a.dtype}{a.shape} {b.dtype}{b.shape}"
+        )
+        if a.dtype != jax.dtypes.float0:
+            np.testing.assert_allclose(a, b, rtol=rtol, atol=atol, err_msg=jax.tree_util.keystr(path))
+
+
+def by_hand(cell, params, state, xs, keep=None, reverse=False):
+    """What `scan` means: a Python loop, with nothing of the library but `cell.step`. `keep` holds Python's bools."""
+    order = range(len(jax.tree.leaves(xs)[0]))
+    ys = [None] * len(order)
+    for t in reversed(order) if reverse else order:
+        after, y = cell.step(params, state, jax.tree.map(lambda x: x[t], xs))
+        if keep is None or keep[t]:
+            state, ys[t] = after, y
+        else:
+            ys[t] = jax.tree.map(jnp.zeros_like, y)
+    return state, jax.tree.map(lambda *y: jnp.stack(y), *ys)
+
+
+def squared(y, target):
+    """A loss of one step: one number."""
+    return 0.5 * ((y - target) ** 2).sum()
+
+
+def differences(function, at, eps=1e-6):
+    """The gradient of a scalar function of a vector by central differences."""
+    steps = eps * np.eye(len(at))
+    return np.array([(float(function(at + d)) - float(function(at - d))) / (2 * eps) for d in steps])
