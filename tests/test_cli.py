@@ -24,7 +24,7 @@ from rnnjax.data import bible
 from rnnjax.tasks import language, learn
 from rnnjax.train.run import Run
 
-SMALL = "--m 8 --embed 4 --batch 4 --window 8 --steps 30 --every 20".split()
+SMALL = ["--m", "8", "--embed", "4", "--batch", "4", "--window", "8", "--steps", "30", "--every", "20"]
 KOREAN = "태초에 하나님이 천지를 창조하시니라. 땅이 혼돈하고 공허하며 흑암이 깊음 위에 있고!\n" * 40
 
 
@@ -236,12 +236,12 @@ def test_eval_says_what_training_said(trained, rnnjax):
 
 
 def test_names_are_made_from_the_text_and_the_cell(rnnjax, here):
-    tiny = "--text text.txt --m 8 --embed 4 --batch 4 --window 8 --steps 1 --cell rnn".split()
+    tiny = ["--text", "text.txt", "--steps", "1", *SMALL[:8]]
     assert rnnjax("train", *tiny)[0] == 0
     assert rnnjax("train", *tiny)[0] == 0
     assert rnnjax("train", *tiny, "--runs", "elsewhere/deep")[0] == 0
-    assert sorted(str(p.relative_to(here)) for p in here.glob("**/*-rnn*")) == [
-        "elsewhere/deep/text-rnn", "runs/text-rnn", "runs/text-rnn-2",
+    assert sorted(str(p.relative_to(here)) for p in here.glob("**/*-lstm*")) == [
+        "elsewhere/deep/text-lstm", "runs/text-lstm", "runs/text-lstm-2",
     ]  # fmt: skip
 
 

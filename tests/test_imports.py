@@ -24,6 +24,7 @@ LAYERS = (
     "data",
     "train",
     "tasks",
+    "commands",
     "cli",
     "__main__",
 )

@@ -18,8 +18,10 @@ import pytest
 from matplotlib import image
 from matplotlib.colors import to_rgb
 from rich.console import Console
+from running import quick
 
 import rnnjax as r
+from conftest import EXACT, SINGLE, same
 from rnnjax.data import windows
 from rnnjax.tasks import language, learn, ngram, scores
 from rnnjax.train import Checkpoints, Training, begin, evaluate, fit, update
@@ -27,8 +29,6 @@ from rnnjax.train.curve import BLUE, GREY, ORANGE, curve
 from rnnjax.train.interrupt import interruptible
 from rnnjax.train.progress import progress
 from rnnjax.train.run import Run, free_path
-from conftest import EXACT, SINGLE, same
-from running import quick
 
 V, B, LENGTH = 6, 4, 8
 IDS = np.random.default_rng(0).integers(0, V, 300)
@@ -113,8 +113,7 @@ def test_update_learns():
     cell, optimizer = learner(), optax.adam(0.03)
     data = windows(np.arange(300) % V, batch=B, length=LENGTH)
     training, step = begin(cell, optimizer, KEY), update(r.bptt(cell), optimizer)
-    for training, metrics in fit(step, training, lambda k: (data.at(k),), 150):
-        pass
+    training, metrics = list(fit(step, training, lambda k: (data.at(k),), 150))[-1]
     assert float(metrics.loss) < 0.05 < math.log(V)
     assert evaluate(cell, training.params, [data[0]]) < 0.3
 
@@ -161,9 +160,7 @@ def test_fit_goes_on_from_the_step_of_the_training():
     data, step = windows(IDS, batch=B, length=LENGTH), update(r.bptt(cell), optimizer)
 
     def run(training, steps, asked):
-        for training, _ in fit(step, training, lambda k: asked.append(k) or (data.at(k),), steps):
-            pass
-        return training
+        return list(fit(step, training, lambda k: asked.append(k) or (data.at(k),), steps))[-1][0]
 
     whole, parts = [], []
     once = bits_of(run(begin(cell, optimizer, KEY), 7, whole))
@@ -550,7 +547,7 @@ def test_restart_resets_a_share_of_the_streams_and_all_at_an_epoch():
     share_seen, chosen = [], []
     for step in range(epoch + 1):
         state = restart(step, training).state
-        keys, steps = state[1].key, state[1].step
+        keys = state[1].key
         hidden = np.concatenate(
             [np.asarray(s).reshape(streams, -1) for s in jax.tree.leaves(state[2]) if s.ndim == 2], 1
         )
@@ -574,10 +571,13 @@ def test_restart_resets_a_share_of_the_streams_and_all_at_an_epoch():
     assert bits_of(never(3, training).state) == bits_of(marked)
 
 
+POSITIVE = "layers", "m", "embed", "window", "batch", "steps", "every"
+
+
 @pytest.mark.parametrize(
     "options, message",
     [
-        *((dict([(name, 0)]), f"train: {name} must be at least 1, but {name} is 0") for name in ("layers", "m", "embed", "window", "batch", "steps", "every")),
+        *(({name: 0}, f"train: {name} must be at least 1, but {name} is 0") for name in POSITIVE),
         (dict(dropout=1.0), r"train: dropout must be in \[0, 1\), but dropout is 1.0"),
         (dict(dropout=-0.1), r"dropout must be in \[0, 1\), but dropout is -0.1"),
         (dict(reset=1.5), r"reset must be in \[0, 1\), but reset is 1.5"),

@@ -1,5 +1,6 @@
 """From a config to a trained language model: the whole of a run, in one page."""
 
+import contextlib
 import math
 import time
 
@@ -77,7 +78,7 @@ def learn(run: Run, console: Console) -> bool:
             run.log(step=done, train=loss, gradient=float(metrics.gradient))
 
     done, waiting, began = int(training.step), [], time.time()
-    with interruptible() as interrupted, progress(console, config.steps, done) as advance:
+    with drawn(run, baseline), interruptible() as interrupted, progress(console, config.steps, done) as advance:
         for training, metrics in fit(one_step, training, lambda n: (streams.at(n),), config.steps, restart=renewed):
             done += 1
             stop, measure = interrupted(), done % config.every == 0 or done == config.steps
@@ -88,7 +89,6 @@ def learn(run: Run, console: Console) -> bool:
                 valid = network_bits(network, training.params, corpus, "valid", streams=16)
                 run.log(step=done, valid=valid, seconds=round(time.time() - began, 1))
                 console.print(f"step {done:,} of {config.steps:,}: {valid:.3f} bits a character held out")
-                draw(run, baseline)
             if stop or measure:  # after the log, so that whatever a checkpoint has seen is in the metrics
                 run.checkpoints.save(training)
             if stop and done < config.steps:
@@ -109,9 +109,13 @@ def introduce(console, config, corpus, training, baseline):
     )
 
 
-def draw(run: Run, baseline: float) -> None:
-    """The learning curve of a run, in its folder."""
-    curve(
-        run.path / "curve.png", run.metrics(), train="train", valid="valid", unit="bits a character",
-        title=run.path.name, baselines={"5-gram Kneser-Ney, held out": baseline},
-    )  # fmt: skip
+@contextlib.contextmanager
+def drawn(run: Run, baseline: float):
+    """However training ends, leave its learning curve in the run's folder."""
+    try:
+        yield
+    finally:
+        curve(
+            run.path / "curve.png", run.metrics(), train="train", valid="valid", unit="bits a character",
+            title=run.path.name, baselines={"5-gram Kneser-Ney, held out": baseline},
+        )  # fmt: skip

@@ -34,7 +34,10 @@ class Checkpoints:
         return self.orbax.latest and self.orbax.latest.step
 
     def load(self, like: Training) -> Training:
-        """The newest checkpoint, with the structure of `like`, of arrays or (`jax.eval_shape`) their types. Raises `ValueError` if there is none that fits it."""
+        """The newest checkpoint, with the structure of `like`, which holds arrays or (`jax.eval_shape`) their types.
+
+        Raises `ValueError` if there is none, or none that fits.
+        """
         if self.latest is None:
             raise ValueError(
                 f"Checkpoints: there must be a checkpoint to load, but {self.orbax.directory} has none. Train first."
@@ -43,8 +46,8 @@ class Checkpoints:
             leaves = self.orbax.load(self.latest, _plain(like))
         except Exception as error:  # Orbax has many, with whole arrays in their messages
             raise ValueError(
-                f"Checkpoints: a checkpoint must be whole and of the same model, but {self.orbax.directory}/{self.latest} "
-                f"is not ({type(error).__name__}). Restore the run's files, or train anew."
+                "Checkpoints: a checkpoint must be whole and of the same model, but "
+                f"{self.orbax.directory}/{self.latest} is not ({type(error).__name__}). Restore it, or train anew."
             ) from error
         return _like(like, leaves)
 
