@@ -90,6 +90,17 @@ GRADIENTS = {
 }
 
 
+BRIEF = "rnn", "lstm"
+ALWAYS = "rolled", "checkpointed, three segments", "python", "bptt", "window of T"
+
+
+def crossed(rows):
+    """Every cell with every row of another table; what neither is brief nor always run is left to `pytest -m slow`."""
+    pairs = [(cell, row) for cell in CELLS for row in rows]
+    quick = [cell in BRIEF or row in ALWAYS for cell, row in pairs]
+    return [pytest.param(*pair, marks=() if run else pytest.mark.slow) for pair, run in zip(pairs, quick)]
+
+
 # random numbers, in the shapes and dtypes of a tree: biases too, which the initialisers would leave at zero
 
 

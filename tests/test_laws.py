@@ -33,8 +33,8 @@ from conftest import (
 def models(**loop):
     return {
         "deep": r.deep(r.gru, n, m, layers=2, **loop),
-        "reversed": r.scan(r.lstm(n, m), reverse=True, **loop),
-        "both ways": r.deep(r.lstm, n, m, layers=2, bidirectional=True, **loop),
+        "reversed": r.scan(r.rnn(n, m), reverse=True, **loop),
+        "both ways": r.deep(r.gru, n, m, layers=2, bidirectional=True, **loop),
         "two kinds": r.bidirectional(r.gru(n, m), r.rnn(n, m), **loop),
         "one step": r.stack(r.dense(n, m), r.residual(r.gru(m, m))),
         "mixed": r.stack(r.dense(n, n), r.residual(r.scan(r.gru(n, n), **loop)), r.dropout(0.5), r.dense(n, 2)),
@@ -52,7 +52,7 @@ def whole(model):
 # batch
 
 
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name", ["lstm", "gru", "stack"])
 def test_batch_and_scan_commute(name):
     """batch(scan(cell)) == scan(batch(cell)), in value and in the gradient of params, state and inputs."""
     cell = CELLS[name]
@@ -187,7 +187,7 @@ def test_stack_and_scan_commute():
         return grads, half.step(params, state, xs), nested.step(*deeper, xs)[1]
 
     forms, partly, ys = all_forms(*args)
-    reference = outcome(functools.partial(by_hand, r.stack(*cells)), *args)
+    reference = jax.jit(lambda *args: outcome(functools.partial(by_hand, r.stack(*cells)), *args))(*args)
     for form in forms:
         same(form, reference, **EXACT)
     same((partly, ys), (reference[0], reference[0][1]), **EXACT)

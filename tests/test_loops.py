@@ -1,4 +1,4 @@
-"""Every loop is the Python loop, in value and gradient, for every cell, both ways, with and without a mask."""
+"""Every loop is the Python loop, in value and gradient, for every cell, forward, and reversed under a mask."""
 
 import functools
 
@@ -8,20 +8,26 @@ import numpy as np
 import pytest
 
 import rnnjax as r
-from conftest import CELLS, EXACT, LOOPS, T, by_hand, inputs, m, mingru, n, normal, outcome, params_of, same, state_of
+from conftest import (
+    CELLS,
+    EXACT,
+    LOOPS,
+    T,
+    by_hand,
+    crossed,
+    inputs,
+    m,
+    mingru,
+    n,
+    normal,
+    outcome,
+    params_of,
+    same,
+    state_of,
+)
 
 KEEP = np.array([False, True, True, False, True, True, False])
-WAYS = {
-    "forward": (False, None),
-    "reversed, masked": (True, KEEP),
-    "reversed": (True, None),
-    "forward, masked": (False, KEEP),
-}
-
-
-def ways(name):
-    """All four for one cell, two that cover them for the others, to keep the compiling short."""
-    return dict(list(WAYS.items())[: 4 if name == "rnn" else 2])
+WAYS = (False, None), (True, KEEP)  # reverse, keep: the other two are in test_laws.py
 
 
 def arguments(cell, steps=T):
@@ -29,39 +35,37 @@ def arguments(cell, steps=T):
     return params, state_of(cell, params), inputs(steps, n)
 
 
+def outcomes(runs, *args):
+    """All the outcomes of several functions of the same arguments, in one program."""
+    return jax.jit(lambda *args: [outcome(run, *args) for run in runs])(*args)
+
+
+def in_ways(run):
+    return [functools.partial(run, reverse=reverse, keep=keep) for reverse, keep in WAYS]
+
+
 @functools.cache
 def expected(name):
-    cell = CELLS[name]
-    return {
-        way: outcome(functools.partial(by_hand, cell, keep=keep, reverse=reverse), *arguments(cell))
-        for way, (reverse, keep) in ways(name).items()
-    }
+    return outcomes(in_ways(functools.partial(by_hand, CELLS[name])), *arguments(CELLS[name]))
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("name, loop", crossed(LOOPS))
 def test_loop(name, loop):
-    cell = CELLS[name]
+    def run(*args, reverse, keep):
+        mask = () if keep is None else (jnp.asarray(keep),)
+        return r.scan(CELLS[name], **LOOPS[loop], reverse=reverse).step(*args, *mask)
 
-    def all_ways(*args):
-        out = {}
-        for way, (reverse, keep) in ways(name).items():
-            model = r.scan(cell, **LOOPS[loop], reverse=reverse)
-            mask = () if keep is None else (jnp.asarray(keep),)
-            out[way] = outcome(lambda *args: model.step(*args, *mask), *args)
-        return out
-
-    run = all_ways if loop == "python" else jax.jit(all_ways)
-    same(run(*arguments(cell)), expected(name), **EXACT)
+    same(outcomes(in_ways(run), *arguments(CELLS[name])), expected(name), **EXACT)
 
 
-@pytest.mark.parametrize("loop", LOOPS)
-def test_one_step(loop):
+def test_one_step():
     """T = 1, from every loop that can have as many segments."""
     cell = CELLS["lstm"]
-    options = {k: min(v, 1) if k == "segments" else v for k, v in LOOPS[loop].items()}
-    args = arguments(cell, 1)
-    same(outcome(r.scan(cell, **options).step, *args), outcome(functools.partial(by_hand, cell), *args), **EXACT)
+    options = [{k: min(v, 1) if k == "segments" else v for k, v in row.items()} for row in LOOPS.values()]
+    runs = [r.scan(cell, **row).step for row in options]
+    reference, *found = outcomes([functools.partial(by_hand, cell), *runs], *arguments(cell, 1))
+    for its in found:
+        same(its, reference, **EXACT)
 
 
 @pytest.mark.parametrize("name", ["rolled", "checkpointed"])
@@ -76,18 +80,21 @@ def test_no_steps(name):
     same(grads, jax.tree.map(jnp.zeros_like, params), **EXACT)
 
 
-@pytest.mark.parametrize("options", LOOPS.values(), ids=LOOPS)
-def test_stateless(options):
+def test_stateless():
     """A cell without a state gives the same whatever the loop, also where all its steps run at once."""
     cell = r.stack(r.dense(n, m), r.lift(jnp.tanh))
-    params, state, xs = arguments(cell)
-    reference = outcome(functools.partial(by_hand, cell, keep=KEEP), params, state, xs)
-    run = r.scan(cell, **options).step
-    same(outcome(lambda *args: run(*args, jnp.asarray(KEEP)), params, state, xs), reference, **EXACT)
+
+    def masked(options):
+        return lambda *args: r.scan(cell, **options).step(*args, jnp.asarray(KEEP))
+
+    runs = [functools.partial(by_hand, cell, keep=KEEP), *map(masked, LOOPS.values())]
+    reference, *found = outcomes(runs, *arguments(cell))
+    for its in found:
+        same(its, reference, **EXACT)
 
 
-@pytest.mark.parametrize("options", LOOPS.values(), ids=LOOPS)
-def test_pytrees(options):
+@pytest.mark.parametrize("loop", ["rolled", "checkpointed, three segments"])
+def test_pytrees(loop):
     """x, y and the state may be any pytree."""
 
     def step(scale, state, x):
@@ -98,9 +105,10 @@ def test_pytrees(options):
     cell = r.Cell(lambda key: jnp.zeros(()), lambda p: {"left": jnp.zeros(n), "right": (jnp.zeros(()),)}, step)
     params = params_of(cell)
     args = params, state_of(cell, params), {"a": inputs(T, n), "b": inputs(T)}
-    for reverse in False, True:
-        reference = outcome(functools.partial(by_hand, cell, reverse=reverse), *args)
-        same(outcome(r.scan(cell, **options, reverse=reverse).step, *args), reference, **EXACT)
+    ahead, behind = (r.scan(cell, **LOOPS[loop], reverse=reverse).step for reverse in (False, True))
+    hands = [functools.partial(by_hand, cell, reverse=reverse) for reverse in (False, True)]
+    one, other, *reference = outcomes([ahead, behind, *hands], *args)
+    same([one, other], reference, **EXACT)
 
 
 def memory(options, steps):

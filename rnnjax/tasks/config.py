@@ -25,13 +25,13 @@ class Config:
     """Size of a symbol's vector."""
     dropout: float = 0.0
     """Share of activations dropped around the layers."""
-    window: int = 64
+    window: int = 48
     """Steps that gradients flow back (truncated BPTT), and between updates."""
     batch: int = 32
     """Parallel streams of text."""
-    steps: int = 2500
+    steps: int = 3600
     """Updates to make."""
-    lr: float = 8e-3
+    lr: float = 1e-2
     """Peak learning rate of Adam, after a warm-up and before a cosine to almost zero."""
     clip: float = 1.0
     """Largest global norm of a gradient."""
@@ -39,7 +39,7 @@ class Config:
     """Share of streams whose state starts afresh at each window, so that the model learns to begin anywhere."""
     seed: int = 0
     """Seed of everything random."""
-    every: int = 250
+    every: int = 300
     """Steps between evaluations and checkpoints."""
 
     def __post_init__(self):

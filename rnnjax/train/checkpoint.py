@@ -42,13 +42,21 @@ class Checkpoints:
             raise ValueError(
                 f"Checkpoints: there must be a checkpoint to load, but {self.orbax.directory} has none. Train first."
             )
+        wanted, where = _plain(like), f"{self.orbax.directory}/{self.latest}"
         try:
-            leaves = self.orbax.load(self.latest, _plain(like))
+            kept = self.orbax.metadata(self.latest).metadata
+            fits = [(x.shape, x.dtype) for x in wanted] == [(tuple(x.shape), x.dtype) for x in kept]
+            leaves = self.orbax.load(self.latest, wanted) if fits else None
         except Exception as error:  # Orbax has many, with whole arrays in their messages
             raise ValueError(
-                "Checkpoints: a checkpoint must be whole and of the same model, but "
-                f"{self.orbax.directory}/{self.latest} is not ({type(error).__name__}). Restore it, or train anew."
+                f"Checkpoints: a checkpoint must be whole, but {where} cannot be read ({type(error).__name__}). "
+                "Restore its files, or train anew."
             ) from error
+        if not fits:
+            raise ValueError(
+                f"Checkpoints: a checkpoint must be of the model it is loaded for, but {where} has other arrays. "
+                "Build the model that was trained."
+            )
         return _like(like, leaves)
 
     def close(self) -> None:
