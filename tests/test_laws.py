@@ -112,7 +112,7 @@ def test_lengths(name):
         return jax.tree.map(lambda *parts: jnp.stack(parts), *runs)
 
     value, gradient = jax.jit(lambda *args: outcome(together, *args))(params, state)
-    same((value, gradient), outcome(apart, params, state), **EXACT)
+    same((value, gradient), jax.jit(lambda *args: outcome(apart, *args))(params, state), **EXACT)
     assert all(np.all(np.isfinite(leaf)) for leaf in jax.tree.leaves((value, gradient)))
     after, ys = value
     assert not np.any(ys[np.arange(T)[None] >= LENGTHS[:, None]])
@@ -226,10 +226,14 @@ def test_deep_widths():
     assert shapes == [(m, 3 * m, n, 3 * m), (m, 3 * m, 2 * m, 3 * m), (m, 3 * m, 2 * m, 3 * m)]
     own = r.deep(lambda n, m: r.rnn(n, m, jax.nn.relu), n, m, layers=2, loop=r.checkpointed, segments=2)
     params, xs = params_of(own), inputs(T, n)
-    first, second = r.rnn(n, m, jax.nn.relu), r.rnn(m, m, jax.nn.relu)
-    h, ys = by_hand(first, params[0], jnp.zeros(m), xs)
-    g, ys = by_hand(second, params[1], jnp.zeros(m), ys)
-    same(own.step(params, own.start(params), xs), ((h, g), ys), **EXACT)
+
+    @jax.jit
+    def run(params, xs):
+        h, ys = by_hand(r.rnn(n, m, jax.nn.relu), params[0], jnp.zeros(m), xs)
+        g, ys = by_hand(r.rnn(m, m, jax.nn.relu), params[1], jnp.zeros(m), ys)
+        return ((h, g), ys), own.step(params, own.start(params), xs)
+
+    same(*run(params, xs), **EXACT)
 
 
 @pytest.mark.parametrize("over_time", [False, True])
@@ -287,7 +291,7 @@ def test_derivatives(loop):
 
 def test_ensemble():
     """`vmap` over params runs an ensemble, gradients too."""
-    model = r.with_loss(MODELS["both ways"], squared)
+    model = r.with_loss(r.bidirectional(r.rnn(n, m), r.rnn(n, m)), squared)
     members = [params_of(model, seed) for seed in range(3)]
     xs = inputs(T, n), inputs(T, 2 * m, seed=7)
 

@@ -52,11 +52,11 @@ def update(grad, optimizer: optax.GradientTransformation):
         >>> training = begin(model, optimizer, jax.random.key(0))
         >>> step = update(rnnjax.bptt(model), optimizer)
         >>> losses = []
-        >>> for _ in range(20):
+        >>> for _ in range(100):
         ...     training, metrics = step(training, (jnp.eye(2), 0.5 * jnp.eye(2)))
         ...     losses.append(metrics.loss)
         >>> bool(losses[-1] < 0.1 * losses[0]), int(training.step)
-        (True, 20)
+        (True, 100)
     """
 
     def step(training, xs, keep=None):
