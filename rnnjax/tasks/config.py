@@ -29,7 +29,7 @@ class Config:
     """Steps that gradients flow back (truncated BPTT), and between updates."""
     batch: int = 32
     """Parallel streams of text."""
-    steps: int = 3600
+    steps: int = 2500
     """Updates to make."""
     lr: float = 1e-2
     """Peak learning rate of Adam, after a warm-up and before a cosine to almost zero."""
@@ -39,7 +39,7 @@ class Config:
     """Share of streams whose state starts afresh at each window, so that the model learns to begin anywhere."""
     seed: int = 0
     """Seed of everything random."""
-    every: int = 300
+    every: int = 250
     """Steps between evaluations and checkpoints."""
 
     def __post_init__(self):
