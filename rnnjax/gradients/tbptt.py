@@ -82,7 +82,7 @@ def tbptt(cell: Cell, *, window: int, stride: int | None = None):
 
             (more, after), slope = jax.value_and_grad(objective, has_aux=True)(params)
             if back != block:
-                state, _ = run.step(params, state, *at_most(block, x, real))
+                state, _ = run.step(params, state, *jax.tree.map(lambda x: x[:block], (x, *given(real))))
             else:
                 state = after
             return (state, after, loss + more, jax.tree.map(jnp.add, grads, slope)), None
@@ -93,7 +93,3 @@ def tbptt(cell: Cell, *, window: int, stride: int | None = None):
         return loss, grads, after
 
     return gradient
-
-
-def at_most(steps, *trees):
-    return jax.tree.map(lambda x: x[:steps], trees)
