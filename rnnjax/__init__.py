@@ -1,7 +1,7 @@
 """rnnjax: recurrent networks in JAX. A recurrent network is one pure function of a step.
 
 Four words make the library: a *cell* (`Cell`, `rnn`, `lstm`, `gru`, ... and the combinators that make cells of
-cells), a *loop* over time (`rolled`, `checkpointed`, `python`), a *gradient* (`bptt`, `tbptt`), a *task*
+cells), a *loop* over time (`deferred`, `rolled`, `checkpointed`, `python`), a *gradient* (`bptt`, `tbptt`), a *task*
 (`rnnjax.data`, `rnnjax.train`, `rnnjax.tasks`, the command `rnnjax`).
 """
 
@@ -21,6 +21,7 @@ from rnnjax.contract import check
 from rnnjax.gradients.bptt import bptt
 from rnnjax.gradients.tbptt import tbptt
 from rnnjax.loops.checkpointed import checkpointed
+from rnnjax.loops.deferred import deferred
 from rnnjax.loops.masked import masked
 from rnnjax.loops.python import python
 from rnnjax.loops.rolled import rolled
@@ -32,7 +33,7 @@ __all__ = [
     "Cell", "check", "interned",
     "rnn", "lstm", "gru", "dense", "embed", "lift",
     "RNNParams", "LSTMParams", "LSTMState", "GRUParams", "DenseParams", "Noise",
-    "scan", "rolled", "checkpointed", "python", "masked",
+    "scan", "deferred", "rolled", "checkpointed", "python", "masked",
     "batch", "stack", "residual", "bidirectional", "deep", "dropout", "seed", "with_loss", "apply",
     "bptt", "tbptt",
 ]  # fmt: skip

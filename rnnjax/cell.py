@@ -26,7 +26,9 @@ class Cell(NamedTuple):
 
     `each` tells the two kinds of cells apart. A cell of one step has None there. A cell over whole sequences
     (from `scan`, `bidirectional`, or a stack of these) takes time-leading `xs` (and `keep`, a mask over time,
-    as an optional last argument of `step`), and has the cell of its single step in `each`.
+    as an optional last argument of `step`), and has the cell of its single step in `each`. It may also say in
+    `remade: change -> cell` how it is made of its parts, each of them changed: `batch` then batches the parts, and a
+    loop sees the batch.
 
     Example:
         >>> import jax, jax.numpy as jnp, rnnjax
@@ -50,6 +52,7 @@ class Cell(NamedTuple):
     affine: Callable[[PyTree, PyTree], tuple[PyTree, PyTree]] | None = None
     whole: Callable[..., tuple[PyTree, PyTree]] | None = None
     each: "Cell | None" = None
+    remade: "Callable[[Callable[[Cell], Cell]], Cell] | None" = None
     name: str = ""
 
     def __repr__(self):

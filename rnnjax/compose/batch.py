@@ -8,7 +8,8 @@ from rnnjax.cell import Cell, interned, kind, sizes
 
 @interned
 def batch(cell: Cell, B: int) -> Cell:
-    """Run B copies of a cell side by side on shared params, by `jax.vmap`.
+    """Run B copies of a cell side by side on shared params, by `jax.vmap`
+    of a step, inside the loops.
 
     Every leaf of the state gains a leading axis B. The batch axis of x and y is axis 0 for a cell of one step and
     axis 1, after time, for a cell over whole sequences, so that `batch(scan(cell), B)` and `scan(batch(cell, B))`
@@ -23,6 +24,7 @@ def batch(cell: Cell, B: int) -> Cell:
     """
     sizes("batch", B=B)
     axis = 0 if cell.each is None else 1
+    within = None if cell.remade is None else cell.remade(lambda part: batch(part, B))
 
     def start(params):
         return jax.tree.map(lambda s: jnp.broadcast_to(s, (B, *jnp.shape(s))), cell.start(params))
@@ -39,6 +41,8 @@ def batch(cell: Cell, B: int) -> Cell:
         along += [jax.typeof(leaf).sharding.spec[0] for leaf in jax.tree.leaves(state)]
         if across := next(filter(None, along), None):
             state, xs, keep = _laid(state, 0, across), _laid(xs, axis, across), _laid(keep, axis, across)
+        if within is not None:
+            return within.step(params, state, xs, *keep)
         run = jax.vmap(cell.step, (None, 0, axis) + (axis,) * len(keep), (0, axis))
         return run(params, state, xs, *keep)
 

@@ -4,12 +4,12 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cell import Cell, interned, one_step
-from rnnjax.loops.rolled import rolled
+from rnnjax.loops.deferred import deferred
 from rnnjax.loops.scan import scan
 
 
 @interned
-def bidirectional(forward: Cell, backward: Cell, *, loop=rolled, **options) -> Cell:
+def bidirectional(forward: Cell, backward: Cell, *, loop=deferred, **options) -> Cell:
     """Run `forward` from the first step on and `backward` from the last, and join their outputs on the last axis.
 
     Both are cells of one step; the result is over whole sequences. State and params: the pair (forward, backward).
@@ -47,4 +47,7 @@ def bidirectional(forward: Cell, backward: Cell, *, loop=rolled, **options) -> C
             "its backward direction needs the whole sequence. Use bptt on whole sequences, or one direction."
         )
 
-    return Cell(init, start, step, each=Cell(init, start, no_step))
+    def remade(change):
+        return bidirectional(change(forward), change(backward), loop=loop, **options)
+
+    return Cell(init, start, step, each=Cell(init, start, no_step), remade=remade)

@@ -4,12 +4,12 @@ from rnnjax.cell import Cell, interned, sizes
 from rnnjax.compose.bidirectional import bidirectional as both_ways
 from rnnjax.compose.dropout import dropout as drop
 from rnnjax.compose.stack import stack
-from rnnjax.loops.rolled import rolled
+from rnnjax.loops.deferred import deferred
 from rnnjax.loops.scan import scan
 
 
 @interned
-def deep(cell, n: int, m: int, *, layers=1, bidirectional=False, dropout=0.0, loop=rolled, **options) -> Cell:
+def deep(cell, n: int, m: int, *, layers=1, bidirectional=False, dropout=0.0, loop=deferred, **options) -> Cell:
     """Layers of `cell(n, m)` over whole sequences: the `nn.LSTM`, `nn.GRU` or `nn.RNN` of this library.
 
     Args:

@@ -39,7 +39,10 @@ def stack(*cells: Cell) -> Cell:
             after.append(s)
         return tuple(after), x
 
-    return Cell(init, start, step, each=stack(*(c.each for c in runs)) if over_time else None)
+    sequence = {}
+    if over_time:
+        sequence = dict(each=stack(*(c.each for c in runs)), remade=lambda change: stack(*map(change, runs)))
+    return Cell(init, start, step, **sequence)
 
 
 @interned
@@ -60,4 +63,6 @@ def residual(cell: Cell) -> Cell:
         y = jax.tree.map(lambda x, y: x + y, x, y)
         return state, select(*keep, y) if keep else y
 
-    return Cell(cell.init, cell.start, step, each=None if cell.each is None else residual(cell.each))
+    if cell.each is None:
+        return Cell(cell.init, cell.start, step)
+    return Cell(cell.init, cell.start, step, each=residual(cell.each), remade=lambda change: residual(change(cell)))

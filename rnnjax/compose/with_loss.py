@@ -3,6 +3,7 @@
 import jax
 
 from rnnjax.cell import Cell, interned
+from rnnjax.cells.stateless import lift
 from rnnjax.loops.masked import select
 
 
@@ -38,4 +39,9 @@ def with_loss(cell: Cell, loss) -> Cell:
 
     if cell.each is None:
         return Cell(cell.init, cell.start, step)
-    return Cell(cell.init, cell.start, run, each=with_loss(cell.each, loss))
+
+    def remade(change):
+        judge = change(lift(lambda pair: loss(*pair)))
+        return with_loss(change(cell), lambda y, target: judge.step((), (), (y, target))[1])
+
+    return Cell(cell.init, cell.start, run, each=with_loss(cell.each, loss), remade=remade)

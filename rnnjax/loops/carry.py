@@ -24,7 +24,7 @@ def placed(body, state, xs, closed=()):
     On a mesh with Explicit axes, and inside `shard_map`, an array's type says how it lies across devices. A state
     of plain zeros that meets sharded inputs takes on their type at the first step, and a scan wants it before.
     """
-    if not any(map(_spread, jax.tree.leaves((state, xs, closed)))):
+    if not any(map(spread, jax.tree.leaves((state, xs, closed)))):
         return state
     x = jax.tree.map(lambda x: x[0], xs)
     for _ in jax.tree.leaves(state):
@@ -36,7 +36,8 @@ def placed(body, state, xs, closed=()):
     return state
 
 
-def _spread(x):
+def spread(x):
+    """Whether the type of an array says that it lies across devices."""
     return bool(_varying(jax.typeof(x))) or any(axis is not None for axis in jax.typeof(x).sharding.spec)
 
 

@@ -1,20 +1,21 @@
 """`scan(cell)`: a cell of one step becomes a cell over whole sequences."""
 
 from rnnjax.cell import Cell, interned, one_step
+from rnnjax.loops.deferred import deferred
 from rnnjax.loops.masked import masked, select
 from rnnjax.loops.rolled import rolled
 
 
 @interned
-def scan(cell: Cell, loop=rolled, **options) -> Cell:
+def scan(cell: Cell, loop=deferred, **options) -> Cell:
     """Run a cell over time: `step(params, state, xs, keep=None) -> (state, ys)`, time leading.
 
         ys[t]: state, y = cell.step(params, state, xs[t])   for t = 0 ... T-1
 
     Args:
         cell: a cell of one step.
-        loop: how time is run, a function `(cell, params, state, xs, **options) -> (state, ys)`, as `rolled`
-            (`jax.lax.scan`), `checkpointed`, or `python`.
+        loop: how time is run, a function `(cell, params, state, xs, **options) -> (state, ys)`: `deferred`, the
+            fast one, `rolled` (`jax.lax.scan` as it is), `checkpointed`, or `python`.
         options: the loop's own keywords, as `reverse=True`, `unroll=4`, or `segments=10`.
 
     `xs` is a pytree of arrays (T, ...). `keep` (T,) is a mask of real steps: the others leave the state as it was
@@ -31,11 +32,12 @@ def scan(cell: Cell, loop=rolled, **options) -> Cell:
     one_step("scan", cell)
 
     def step(params, state, xs, *keep):
-        if cell.whole is not None and loop is rolled and not options.get("reverse"):
+        if cell.whole is not None and loop in (deferred, rolled) and not options.get("reverse"):
             state, ys = cell.whole(params, state, xs, *keep)
             return state, select(*keep, ys) if keep else ys
         if keep:
             return loop(masked(cell), params, state, (xs, *keep), **options)
         return loop(cell, params, state, xs, **options)
 
-    return Cell(cell.init, cell.start, step, each=cell)
+    remade = None if cell.whole else lambda change: scan(change(cell), loop, **options)
+    return Cell(cell.init, cell.start, step, each=cell, remade=remade)
