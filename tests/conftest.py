@@ -73,8 +73,10 @@ CELLS = {
 }
 
 LOOPS = {
-    "rolled": {},
-    "unrolled": dict(unroll=3),
+    "deferred": {},
+    "deferred, unrolled": dict(unroll=3),
+    "rolled": dict(loop=r.rolled),
+    "rolled, unrolled": dict(loop=r.rolled, unroll=3),
     "checkpointed": dict(loop=r.checkpointed),
     "checkpointed, one segment": dict(loop=r.checkpointed, segments=1),
     "checkpointed, three segments": dict(loop=r.checkpointed, segments=3),
@@ -91,7 +93,7 @@ GRADIENTS = {
 
 
 BRIEF = "rnn", "lstm"
-ALWAYS = "rolled", "checkpointed, three segments", "python", "bptt", "window of T"
+ALWAYS = "deferred", "rolled", "checkpointed, three segments", "python", "bptt", "window of T"
 
 
 def crossed(rows):

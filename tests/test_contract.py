@@ -22,7 +22,7 @@ BUILDS = {
     "dropout(0.5)": (lambda: r.dropout(0.5), lambda: r.dropout(rate=0.5)),
     "scan(lstm(3, 4), reverse=True, unroll=2)": (
         lambda: r.scan(r.lstm(3, 4), reverse=True, unroll=2),
-        lambda: r.scan(r.lstm(n=3, m=4), r.rolled, unroll=2, reverse=True),
+        lambda: r.scan(r.lstm(n=3, m=4), r.deferred, unroll=2, reverse=True),
     ),
     "batch(scan(rnn(3, 4)), 5)": (
         lambda: r.batch(r.scan(r.rnn(3, 4)), 5),
@@ -33,7 +33,7 @@ BUILDS = {
     "masked(gru(3, 3))": (lambda: r.masked(r.gru(3, 3)), lambda: r.masked(cell=r.gru(n=3, m=3))),
     "bidirectional(lstm(3, 4), gru(3, 2), unroll=2)": (
         lambda: r.bidirectional(r.lstm(3, 4), r.gru(3, 2), unroll=2),
-        lambda: r.bidirectional(backward=r.gru(3, 2), forward=r.lstm(3, 4), loop=r.rolled, unroll=2),
+        lambda: r.bidirectional(backward=r.gru(3, 2), forward=r.lstm(3, 4), loop=r.deferred, unroll=2),
     ),
     "with_loss(rnn(3, 4), sum)": (lambda: r.with_loss(r.rnn(3, 4), sum), lambda: r.with_loss(r.rnn(3, 4), loss=sum)),
     "deep(lstm, 3, 4, layers=2, bidirectional=True, dropout=0.5)": (

@@ -150,9 +150,9 @@ ERRORS = {
             r".*\. Stack the steps along axis 0",
             lambda loop=loop: step_of(r.scan(r.stack(r.lift(lambda x: x[0]), r.gru(n, m)), loop), (XS, jnp.zeros(6))),
         )
-        for name, loop in {"rolled": r.rolled, "checkpointed": r.checkpointed, "python": r.python}.items()
+        for name, loop in {f.__name__: f for f in (r.deferred, r.rolled, r.checkpointed, r.python)}.items()
     },
-    "rolled on a scalar": (ValueError, r"^rolled: every array in xs must", lambda: step_of(NO_LOSS, jnp.zeros(()))),
+    "a loop over a scalar": (ValueError, r"^deferred: every array in xs must", lambda: step_of(NO_LOSS, jnp.zeros(()))),
     "tbptt on uneven xs": (
         ValueError,
         r"^tbptt: every array in xs must have the same leading time axis",
@@ -160,7 +160,7 @@ ERRORS = {
     ),
     "a mask of another length": (
         ValueError,
-        r"^rolled: every array in xs must have the same leading time axis, but xs is .*bool\[6\]",
+        r"^deferred: every array in xs must have the same leading time axis, but xs is .*bool\[6\]",
         lambda: gradient_of(r.bptt(LOSS), LOSS, PAIR, jnp.ones(6, bool)),
     ),
     "python on no steps": (
@@ -187,7 +187,7 @@ ERRORS = {
     **{
         f"{where}, {fault}": (
             TypeError,
-            rf"^({where}|rolled): step must return the state it was given, but state{found}",
+            rf"^({where}|deferred): step must return the state it was given, but state{found}",
             lambda cell=cell, loop=loop: (
                 traced(lambda x: r.check(cell, x), jnp.zeros(2))
                 if loop is None
@@ -195,6 +195,7 @@ ERRORS = {
             ),
         )
         for where, loop in {
+            "deferred": r.deferred,
             "rolled": r.rolled,
             "checkpointed": r.checkpointed,
             "python": r.python,

@@ -41,6 +41,11 @@ def spread(x):
     return bool(_varying(jax.typeof(x))) or any(axis is not None for axis in jax.typeof(x).sharding.spec)
 
 
+def zeros(aval):
+    """Zeros of a type: its shape, dtype, and how it lies across devices."""
+    return _as(jnp.zeros(aval.shape, aval.dtype), aval)
+
+
 def _varying(aval):
     return aval.manual_axis_type.varying
 

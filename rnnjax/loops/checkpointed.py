@@ -1,5 +1,6 @@
 """BPTT in less memory: keep a state every segment and compute the steps between anew in the reverse pass."""
 
+import functools
 import math
 
 import jax
@@ -7,11 +8,11 @@ import jax.numpy as jnp
 
 from rnnjax.cell import sizes
 from rnnjax.loops.carry import checked, placed, steps
-from rnnjax.loops.rolled import rolled
+from rnnjax.loops.deferred import deferred
 
 
 def checkpointed(cell, params, state, xs, *, reverse=False, segments=None):
-    """Run `cell` over time-leading `xs` as `rolled` does, keeping only the state before each segment for the gradient.
+    """Run `cell` over time-leading `xs` as `deferred` does, keeping only the state before each segment for the gradient.
 
     With T steps in S segments the reverse pass keeps S states and, for one segment at a time, T/S steps' worth of
     activations, and runs every step forward once more. `segments` is √T by default, where that memory is least, O(√T).
@@ -28,9 +29,9 @@ def checkpointed(cell, params, state, xs, *, reverse=False, segments=None):
         raise ValueError(f"checkpointed: segments must be at most the {T} steps, but segments is {S}. Give fewer.")
     size = max(1, math.ceil(T / S))
 
-    @jax.checkpoint
+    @functools.partial(jax.checkpoint, prevent_cse=False)
     def segment(state, xs):
-        return rolled(cell, params, state, xs, reverse=reverse)
+        return deferred(cell, params, state, xs, reverse=reverse)
 
     def segments_of(state, xs):
         chunks = jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), xs)

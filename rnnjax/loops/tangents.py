@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.extend.core import Literal
 
+from rnnjax.loops.carry import zeros
 from rnnjax.loops.equations import CARRIED, FIXED, bind, evaluate, variables
 from rnnjax.loops.products import beside, regular, rows
 
@@ -90,7 +91,7 @@ def push(eqn, values, tangents):
 
 
 def _blank(v):
-    return v.val if isinstance(v, Literal) else jnp.zeros(v.aval.shape, v.aval.dtype)
+    return v.val if isinstance(v, Literal) else zeros(v.aval)
 
 
 def over_time(eqns, env, equations):

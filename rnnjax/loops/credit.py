@@ -1,0 +1,101 @@
+"""The derivative of a run, as two maps: where changes enter the loop, and how the state passes them on.
+
+Both are linear and ordinary JAX code, so JAX transposes them for reverse mode: the second into the loop back, which
+gives the cotangents at the entrances, the first into one product over all times for each weight.
+"""
+
+import functools
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.extend.core import Literal
+
+from rnnjax.loops.carry import zeros
+from rnnjax.loops.equations import CARRIED, FIXED, GIVEN, evaluate, variables
+from rnnjax.loops.products import beside, product, regular, turned
+from rnnjax.loops.tangents import known, moves, push, push_over_time, reads
+
+# A change that is read once, and by one of these, enters where that does, joined with others.
+JOINING = {"add", "sub", "split"}
+
+
+def entrances(equations, values, changes, T):
+    """What changes of the params and the input do at each of T steps, with the state before it held still.
+
+    `values` and `changes` are of variables, with time leading but for those of params. Gives the changes of the
+    variables of the loop where they enter, at all times.
+    """
+    readers = {v: eqn for eqn in equations.carried for v in variables(eqn.invars)}
+    changes, found = dict(changes), {}
+
+    def joins(v):
+        return equations.uses[v] == 1 and v in readers and readers[v].primitive.name in JOINING
+
+    for eqn in (*equations.given, *equations.carried):
+        tangents = _of(changes, eqn.invars)
+        if any(d is not None for d in tangents):
+            for v, d in zip(eqn.outvars, push_over_time(eqn, known(eqn, values), tangents, equations, T)):
+                if d is not None:
+                    (changes if equations.level[v] == GIVEN or joins(v) else found)[v] = d
+    for v, d in zip(equations.after, _of(changes, equations.after)):
+        if d is not None and equations.level[v] != CARRIED:
+            found[v] = d if equations.level[v] == GIVEN else jnp.broadcast_to(d, (T, *d.shape))
+    return found
+
+
+def passed_on(equations, again, outs, values, found, begin, scan, T):
+    """The changes of the last state, and of the variables `outs` at all times, from those that enter.
+
+    `found` is from `entrances`, `begin` the change of the first state. `again` computes what of `values` the loop
+    did not keep.
+    """
+    moving = [v for v in equations.state if moves(v)]
+    wanted = {v for eqn in equations.carried for v in reads(eqn)} | {v for eqn in again for v in variables(eqn.invars)}
+    fixed = {v: value for v, value in values.items() if equations.level[v] == FIXED}
+    timed = {v: value for v, value in values.items() if equations.level[v] != FIXED and v in wanted}
+    weights = {id(eqn): _turned(eqn, equations, fixed) for eqn in equations.carried}
+
+    def one(eqn, env, tangents):
+        at, weight = weights[id(eqn)]
+        if weight is not None and tangents[at] is not None and regular(tangents[at]):
+            return [product(eqn, tangents[at], weight[0], at, weight[1])]
+        return push(eqn, known(eqn, env), tangents)
+
+    @functools.partial(jax.checkpoint, prevent_cse=False)
+    def body(now, scanned):
+        local, more = dict(zip(timed, scanned[0])), dict(zip(found, scanned[1]))
+        env, changes = evaluate(again, fixed | local), dict(zip(moving, now))
+        for eqn in equations.carried:
+            for v, d in zip(eqn.outvars, one(eqn, env, _of(changes, eqn.invars))):
+                parts = [part for part in (d, more.get(v)) if part is not None]
+                if parts:
+                    changes[v] = functools.reduce(jnp.add, parts)
+        changes |= {v: d for v, d in more.items() if equations.level[v] != CARRIED}
+        return _real(changes, equations.after), _real(changes, outs)
+
+    begin = [zeros(v.aval) if d is None else d for v, d in zip(equations.state, begin) if moves(v)]
+    after, ys = scan(body, begin, (list(timed.values()), list(found.values())))
+    return _whole(after, equations.state), _whole(ys, outs, T)
+
+
+def _of(changes, atoms):
+    return [None if isinstance(v, Literal) else changes.get(v) for v in atoms]
+
+
+def _turned(eqn, equations, fixed):
+    at = beside(eqn, equations)
+    w = None if at is None else fixed[eqn.invars[1 - at]]
+    return at, turned(eqn, w, at) if w is not None and regular(w) else None
+
+
+def _real(changes, atoms):
+    """The changes of what can change, zero where nothing moved."""
+    found = zip(atoms, _of(changes, atoms))
+    return [zeros(v.aval) if d is None else d for v, d in found if moves(v)]
+
+
+def _whole(changes, variables, *lead):
+    """The changes of all variables, as JAX wants them: of dtype float0 for those that cannot change."""
+    rest = iter(changes)
+    return [next(rest) if moves(v) else np.zeros((*lead, *v.aval.shape), jax.dtypes.float0) for v in variables]

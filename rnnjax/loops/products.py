@@ -1,0 +1,79 @@
+"""Matrix products with a weight, in the form that each backend runs fastest."""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.loops.carry import spread
+from rnnjax.loops.equations import FIXED, GIVEN
+
+# Bytes of a weight that does not fit into one core's own cache: 2 MiB, or less, on the machines of 2026.
+LARGE = 4 * 2**20
+
+
+def beside(eqn, equations):
+    """Which operand of a matrix product stands beside a weight, 0 or 1; None if it is no such product."""
+    if eqn.primitive.name != "dot_general" or eqn.params["dimension_numbers"][1] != ((), ()):
+        return None
+    fixed = [equations.waits(v) == FIXED for v in eqn.invars]
+    return fixed.index(False) if sum(fixed) == 1 else None
+
+
+def product(eqn, x, w, at, contracting=None):
+    """The product `eqn` of x, its operand `at`, and the weight w. `contracting` are other axes for it.
+
+    XLA's CPU runs a product of one row on one core. If the weight is larger than a core's cache, it is read from
+    further away, and twice the work, on two cores, takes half the time.
+    """
+    mine, other = contracting or _axes(eqn, at)
+    alone = x.ndim > len(mine) and x.size == math.prod(x.shape[i] for i in mine)
+    twice = alone and jax.default_backend() == "cpu" and w.nbytes >= LARGE
+    if twice:
+        x, mine = jnp.stack([x, x]), tuple(i + 1 for i in mine)
+    operands, axes = ((x, w), (mine, other)) if at == 0 else ((w, x), (other, mine))
+    options = {name: eqn.params[name] for name in ("precision", "preferred_element_type")}
+    out = jax.lax.dot_general(*operands, (axes, ((), ())), **options)
+    return jax.lax.index_in_dim(out, 0, 0 if at == 0 else w.ndim - len(other), keepdims=False) if twice else out
+
+
+def _axes(eqn, at):
+    contracting = eqn.params["dimension_numbers"][0]
+    return contracting[at], contracting[1 - at]
+
+
+def rows(eqn, xs, w, at):
+    """The product of x at all times with a weight: one product of all the rows of all times. xs has time leading."""
+    mine, other = _axes(eqn, at)
+    free = [i for i in range(xs.ndim - 1) if i not in mine]
+    xs = xs.transpose(0, *(i + 1 for i in (*free, *mine)))
+    lead, inner = xs.shape[: 1 + len(free)], xs.shape[1 + len(free) :]
+    axes = tuple(range(1, 1 + len(mine))), other
+    out = product(eqn, xs.reshape(math.prod(lead), *inner), w, at, axes)
+    if at == 0:
+        return out.reshape(*lead, *out.shape[1:])
+    return jnp.moveaxis(out.reshape(*out.shape[:-1], *lead), range(-len(lead), 0), (0, *range(-len(free), 0)))
+
+
+def turned(eqn, w, at):
+    """The weight laid out so that a product's way back reads it row by row, and the axes for `product` then."""
+    mine, other = _axes(eqn, at)
+    free = [i for i in range(w.ndim) if i not in other]
+    return w.transpose(*free, *other), (mine, tuple(range(len(free), w.ndim)))
+
+
+def stays(eqn, equations):
+    """Whether a product of the input runs in the loop as fast as ahead of it.
+
+    On a CPU it does if a step has more than a row, and then needs no memory for the results at all times.
+    """
+    at = beside(eqn, equations)
+    if at is None or equations.waits(eqn.invars[at]) != GIVEN or jax.default_backend() != "cpu":
+        return False
+    x = eqn.invars[at].aval
+    return x.size > math.prod(x.shape[i] for i in _axes(eqn, at)[0])
+
+
+def regular(*arrays):
+    """Whether none of the arrays lies across devices, so that their axes may be merged."""
+    return not any(map(spread, arrays))
