@@ -69,7 +69,7 @@ def kept(equations):
     return list(saved), [eqn for eqn in equations.carried if id(eqn) in again]
 
 
-def push(eqn, values, tangents):
+def push(eqn, values, tangents, bind=bind):
     """The tangents of an equation's results, or None for each that does not move.
 
     `values` are of its operands and then its results, and may be None for those that `reads` leaves out.
@@ -78,7 +78,8 @@ def push(eqn, values, tangents):
         return [None] * len(eqn.outvars)
     if eqn.primitive.name in SLOPES:
         return [SLOPES[eqn.primitive.name](values[-1], tangents[0])]
-    operands = [_blank(v) if value is None else value for v, value in zip(eqn.invars, values)]
+    unread = [zeros(v.aval) if d is None else jnp.zeros_like(d) for v, d in zip(eqn.invars, tangents)]
+    operands = [blank if x is None else x for x, blank in zip(values, unread)]
     moving = [i for i, d in enumerate(tangents) if d is not None]
 
     def function(*moved):
@@ -90,10 +91,6 @@ def push(eqn, values, tangents):
     return [next(out) if moves(v) else None for v in eqn.outvars]
 
 
-def _blank(v):
-    return v.val if isinstance(v, Literal) else zeros(v.aval)
-
-
 def over_time(eqns, env, equations):
     """Evaluate equations as `evaluate` does, at all times. What is not of the params only has time leading in `env`."""
 
@@ -101,8 +98,7 @@ def over_time(eqns, env, equations):
         at = beside(eqn, equations)
         if at is not None and regular(*values):
             return [rows(eqn, values[at], values[1 - at], at)]
-        axes = [None if equations.waits(v) == FIXED else 0 for v in eqn.invars]
-        return jax.vmap(functools.partial(bind, eqn), (axes,))(values)
+        return _mapped([equations.waits(v) != FIXED for v in eqn.invars])(eqn, values)
 
     return evaluate(eqns, env, at_all)
 
@@ -115,17 +111,20 @@ def push_over_time(eqn, values, tangents, equations, T):
         dx, dw = tangents[at], tangents[1 - at]
         parts = [rows(eqn, *pair, at) for pair in ((dx, w), (x, dw)) if pair[0] is not None and pair[1] is not None]
         return [functools.reduce(jnp.add, parts)]
-    axes = [None if value is None or equations.waits(v) == FIXED else 0 for v, value in zip(_atoms(eqn), values)]
-    d_axes = [None if d is None or equations.waits(v) == FIXED else 0 for v, d in zip(eqn.invars, tangents)]
-    if axes.count(0) + d_axes.count(0) == 0:
-        return [None if d is None else jnp.broadcast_to(d, (T, *d.shape)) for d in push(eqn, values, tangents)]
-    return jax.vmap(functools.partial(push, eqn), (axes, d_axes))(values, tangents)
+    timed = [
+        equations.waits(v) != FIXED and (value is not None or d is not None)
+        for v, value, d in zip(eqn.invars, values, tangents)
+    ]
+    if eqn.primitive.name in SLOPES or any(timed):
+        return push(eqn, values, tangents, _mapped(timed))
+    return [None if d is None else jnp.broadcast_to(d, (T, *d.shape)) for d in push(eqn, values, tangents)]
 
 
-def _atoms(eqn):
-    return [*eqn.invars, *eqn.outvars]
+def _mapped(timed):
+    """`bind` mapped over the time axis that some operands have."""
+    return lambda eqn, values: jax.vmap(functools.partial(bind, eqn), ([0 if t else None for t in timed],))(values)
 
 
 def known(eqn, env):
     """The values of an equation's operands and results, as far as they are in `env`."""
-    return [v.val if isinstance(v, Literal) else env.get(v) for v in _atoms(eqn)]
+    return [v.val if isinstance(v, Literal) else env.get(v) for v in (*eqn.invars, *eqn.outvars)]

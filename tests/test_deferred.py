@@ -1,0 +1,342 @@
+"""The default loop against plain `lax.scan`: any cell, every derivative, and what the compiled loops hold."""
+
+import functools
+
+import chex
+import hypothesis
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from awkward import AWKWARD
+from hypothesis import strategies as st
+
+import rnnjax as r
+from conftest import CELLS, EXACT, B, T, inputs, m, n, normal, outcome, params_of, same, squared, state_of
+from rnnjax.loops import products
+
+each = pytest.mark.parametrize("name", AWKWARD)
+KEEP = jnp.array([True, False, True, True, False, True, True])
+
+
+def made(name, loop, **options):
+    params, state, xs, step = AWKWARD[name]
+    params, state, xs = jax.tree.map(jnp.asarray, (params, state, xs))
+    cell = r.Cell(lambda key: params, lambda params: state, step)
+    return r.scan(cell, loop, **options), (params, state, xs)
+
+
+def moving(run, args):
+    """`run` of the floating leaves of args, in a list, giving floating leaves; and those leaves."""
+    leaves, tree = jax.tree.flatten(args)
+    free = [i for i, leaf in enumerate(leaves) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+
+    def function(moved):
+        now = dict(zip(free, moved))
+        out = run(*jax.tree.unflatten(tree, [now.get(i, leaf) for i, leaf in enumerate(leaves)]))
+        return [leaf for leaf in jax.tree.leaves(out) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+
+    return function, [leaves[i] for i in free]
+
+
+def derivatives(run, args):
+    """The value, all gradients, a directional derivative, and the change of the gradients along it."""
+    function, at = moving(run, args)
+    along = normal(at, seed=5)
+
+    def gradients(at):
+        value, pull = jax.vjp(function, at)
+        return value, pull(normal(value, seed=99))[0]
+
+    return jax.jit(lambda at: (jax.jvp(gradients, (at,), (along,)), jax.jvp(function, (at,), (along,))[1]))(at)
+
+
+def agree(name, change=lambda model: model.step, keep=(), **options):
+    found = []
+    for loop in (r.deferred, r.rolled):
+        model, args = made(name, loop, **options)
+        found.append(derivatives(change(model), (*args, *keep)))
+    for one, other in zip(*map(jax.tree.leaves, found), strict=True):
+        single = one.dtype == jnp.float32 or name == "half precision inside"
+        np.testing.assert_allclose(one, other, **(dict(rtol=1e-4, atol=1e-4) if single else EXACT))
+
+
+@each
+def test_awkward(name):
+    """First and second derivatives, forward and reverse mode, are those of `lax.scan`."""
+    agree(name)
+
+
+@each
+def test_awkward_reversed_and_masked(name):
+    agree(name, keep=(KEEP,), reverse=True)
+
+
+@each
+def test_awkward_batched(name):
+    """Under the library's `batch`, with the batch inside the loop, on a CPU and as for a GPU."""
+
+    def batched(model):
+        run = r.batch(model, 2)
+
+        def step(params, state, xs):
+            two = functools.partial(jax.tree.map, lambda a: jnp.stack([a, a]))
+            return run.step(params, two(state), jax.tree.map(lambda x: jnp.stack([x, x], 1), xs))
+
+        return step
+
+    agree(name, batched)
+
+
+@each
+@pytest.mark.slow
+def test_awkward_ensembles(name):
+    """Under `jax.vmap` over params, state and inputs, and `jax.checkpoint`."""
+
+    def mapped(model):
+        def step(params, state, xs):
+            two = functools.partial(jax.tree.map, lambda a: jnp.stack([a, a]))
+            return jax.checkpoint(jax.vmap(model.step))(two(params), two(state), two(xs))
+
+        return step
+
+    agree(name, mapped)
+
+
+@pytest.mark.parametrize("name", CELLS)
+@pytest.mark.parametrize("backend", ["cpu", "gpu"])
+def test_backends(name, backend, monkeypatch):
+    """What is chosen for a backend, a weight's size and a batch changes no value and no derivative."""
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    monkeypatch.setattr(products, "LARGE", 0)
+    params = params_of(CELLS[name])
+    for size in (1, 3):
+        xs = jnp.asarray(inputs(T, size, n))
+        runs = [r.batch(r.scan(CELLS[name], loop), size) for loop in (r.deferred, r.rolled)]
+        args = params, state_of(runs[0], params), xs
+        one, other = (jax.jit(functools.partial(outcome, run.step))(*args) for run in runs)
+        same(one, other, **EXACT)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru", "mingru"])
+def test_vmap_of_grad(name):
+    """Gradients for each of a batch of examples, by the user's own vmap."""
+    params, xs = params_of(CELLS[name]), jnp.asarray(inputs(B, T, n))
+
+    def slope(loop, xs):
+        model = r.scan(CELLS[name], loop)
+        return jax.grad(lambda p: jnp.sin(model.step(p, model.start(p), xs)[1]).sum())(params)
+
+    one, other = (jax.jit(jax.vmap(functools.partial(slope, loop)))(xs) for loop in (r.deferred, r.rolled))
+    same(one, other, **EXACT)
+
+
+def test_without_jit():
+    """Also one operation after another, as in a debugger."""
+    found = []
+    for loop in (r.deferred, r.rolled):
+        model, args = made("symbols", loop)
+        function, at = moving(model.step, args)
+        found.append(jax.grad(lambda at: sum(jnp.sin(y).sum() for y in function(at)))(at))
+    same(*found, **EXACT)
+
+
+def test_side_effects():
+    """A step that prints is run as it is written."""
+
+    def step(params, h, x):
+        jax.debug.callback(lambda h: seen.append(float(h)), h)
+        return h + x * params, h
+
+    seen = []
+    model = r.scan(r.Cell(lambda key: jnp.ones(()), lambda p: jnp.zeros(()), step))
+    jax.block_until_ready(model.step(jnp.ones(()), jnp.zeros(()), jnp.arange(3.0)))
+    jax.effects_barrier()
+    assert seen == [0.0, 0.0, 1.0]
+
+
+def test_closed_over_tracers():
+    """A step may close over values that are being differentiated."""
+
+    def objective(U, loop):
+        def step(params, h, x):
+            return jnp.tanh(h @ U + x), h
+
+        model = r.scan(r.Cell(lambda key: (), lambda p: jnp.zeros(m), step), loop)
+        return jnp.sin(model.step((), jnp.ones(m), jnp.asarray(inputs(T, m)))[1]).sum()
+
+    one, other = (
+        jax.jit(jax.value_and_grad(lambda U, loop=loop: objective(U, loop)))(jnp.eye(m))
+        for loop in (r.deferred, r.rolled)
+    )
+    same(one, other, **EXACT)
+
+
+# what runs inside the loops
+
+
+def jaxprs(jaxpr):
+    """The bodies of all scans in a jaxpr, however deep."""
+    for eqn in jaxpr.eqns:
+        for inner in jax.tree.leaves(list(eqn.params.values()), is_leaf=lambda p: hasattr(p, "eqns")):
+            if hasattr(inner, "eqns"):
+                if eqn.primitive.name == "scan":
+                    yield inner
+                yield from jaxprs(inner)
+
+
+def everything(jaxpr):
+    for eqn in jaxpr.eqns:
+        yield eqn
+        for inner in jax.tree.leaves(list(eqn.params.values()), is_leaf=lambda p: hasattr(p, "eqns")):
+            if hasattr(inner, "eqns"):
+                yield from everything(inner)
+
+
+def shapes_in_loops(run, *args):
+    bodies = jaxprs(jax.make_jaxpr(run)(*args).jaxpr)
+    return {v.aval.shape for body in bodies for eqn in everything(body) for v in eqn.outvars}
+
+
+@pytest.mark.parametrize(
+    "name, weights", [("rnn", [(n, m), (m, m)]), ("lstm", [(n, 4 * m), (m, 4 * m)]), ("gru", [(n, 3 * m), (m, 3 * m)])]
+)
+def test_no_weight_gradient_in_a_loop(name, weights):
+    """No array of a weight's shape, nor its transpose, is made inside a loop; `rolled` makes them."""
+    params, xs = params_of(CELLS[name]), jnp.asarray(inputs(T, B, n))
+
+    def slope(loop):
+        model = r.batch(r.scan(CELLS[name], loop), B)
+        return lambda p, xs: jax.grad(lambda p: model.step(p, model.start(p), xs)[1].sum())(p)
+
+    sizes = {*weights, *(s[::-1] for s in weights)}
+    assert not sizes & shapes_in_loops(slope(r.deferred), params, xs)
+    assert set(weights) <= shapes_in_loops(slope(r.rolled), params, xs)
+
+
+@pytest.mark.parametrize("backend, size, inside", [("cpu", B, 2), ("cpu", 1, 1), ("gpu", B, 1)])
+def test_input_projection(backend, size, inside, monkeypatch):
+    """x W runs ahead of the loop, but for more than one row on a CPU."""
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    model = r.batch(r.scan(r.lstm(n, m)), size)
+    params, xs = params_of(model), jnp.asarray(inputs(T, size, n))
+    (body,) = jaxprs(jax.make_jaxpr(lambda *args: model.step(*args))(params, model.start(params), xs).jaxpr)
+    assert sum(eqn.primitive.name == "dot_general" for eqn in everything(body)) == inside
+
+
+@pytest.mark.parametrize("name", ["rnn", "lstm", "gru"])
+def test_memory(name):
+    """The gradient takes no more temporary memory than through `lax.scan`."""
+    build, steps, size = getattr(r, name), 100, 16
+    cell = build(32, 32)
+    params, xs = cell.init(jax.random.key(0)), jnp.zeros((steps, size, 32))
+
+    def temporary(loop):
+        model = r.batch(r.scan(cell, loop), size)
+        slope = jax.grad(lambda p, xs: model.step(p, model.start(p), xs)[1].sum(), (0, 1))
+        return jax.jit(slope).lower(params, xs).compile().memory_analysis().temp_size_in_bytes
+
+    assert temporary(r.deferred) <= 1.05 * temporary(r.rolled)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_lowers_for_every_platform(name):
+    """The training step of every cell can be exported for CUDA and TPU from here."""
+    model = r.batch(r.with_loss(r.scan(CELLS[name]), squared), B)
+    params = params_of(model)
+    y = jax.eval_shape(r.scan(CELLS[name]).step, params, CELLS[name].start(params), jnp.zeros((T, n)))[1]
+    args = params, model.start(params), (jnp.zeros((T, B, n)), jnp.zeros((T, B, *y.shape[1:])))
+    exported = jax.export.export(jax.jit(r.bptt(model)), platforms=("cpu", "cuda", "tpu"))(*args)
+    assert exported.platforms == ("cpu", "cuda", "tpu")
+
+
+def test_traces_few_times():
+    """A step is traced a fixed number of times, whatever T is."""
+
+    @chex.assert_max_traces(n=6)
+    def step(U, h, x):
+        h = jnp.tanh(h @ U + x)
+        return h, h
+
+    model = r.scan(r.Cell(lambda key: jnp.eye(m), lambda p: jnp.zeros(m), step))
+    jax.jit(jax.grad(lambda U: model.step(U, jnp.zeros(m), jnp.ones((50, m)))[1].sum())).lower(jnp.eye(m))
+
+
+# random cells
+
+OPERATIONS = {
+    "add": lambda a, b, p: a + b,
+    "subtract": lambda a, b, p: a - b,
+    "multiply": lambda a, b, p: a * b,
+    "tanh": lambda a, b, p: jnp.tanh(a),
+    "sigmoid": lambda a, b, p: jax.nn.sigmoid(a),
+    "relu": lambda a, b, p: jax.nn.relu(a),
+    "bell": lambda a, b, p: jnp.exp(-a * a),
+    "weigh": lambda a, b, p: a @ p["U"],
+    "weigh again": lambda a, b, p: p["U"] @ a,
+    "weigh otherwise": lambda a, b, p: b @ p["V"],
+    "scale": lambda a, b, p: p["a"] * a,
+    "shift": lambda a, b, p: a + p["a"],
+    "choose": lambda a, b, p: jnp.where(a > b, a, b * p["s"]),
+    "cut": lambda a, b, p: jnp.concatenate(jnp.split(a, 2)[::-1]),
+    "outer": lambda a, b, p: (a[:, None] * b[None]) @ a,
+    "mean": lambda a, b, p: a - a.mean(),
+    "divide": lambda a, b, p: a / (1 + b * b),
+}
+
+
+def random_cell(program, state, output):
+    """A cell from a list of operations, each on two of the values so far."""
+
+    def step(params, state, x):
+        values = [*state, x, x @ params["V"]]
+        for name, first, second in program:
+            values.append(OPERATIONS[name](values[first % len(values)], values[second % len(values)], params))
+        after = tuple(jnp.tanh(values[-1 - k % len(values)]) for k in state_at)
+        return after, values[output % len(values)]
+
+    state_at = state
+    params = {
+        "U": jnp.asarray(inputs(m, m)),
+        "V": jnp.asarray(inputs(m, m, seed=4)),
+        "a": jnp.asarray(inputs(m, seed=5)),
+        "s": jnp.asarray(0.7),
+    }
+    return r.Cell(lambda key: params, lambda p: (jnp.full(m, 0.1),) * len(state), step)
+
+
+steps_of = st.lists(
+    st.tuples(st.sampled_from(sorted(OPERATIONS)), st.integers(0, 20), st.integers(0, 20)), min_size=2, max_size=9
+)
+
+
+def check_random(program, state, output, reverse):
+    cell = random_cell(program, state, output)
+    params = cell.init(None)
+    args = params, cell.start(params), jnp.asarray(inputs(T, m, seed=6))
+    found = []
+    for loop in (r.deferred, r.rolled):
+        found.append(jax.jit(functools.partial(outcome, r.scan(cell, loop, reverse=reverse).step))(*args))
+    scale = max(1.0, *(float(jnp.abs(leaf).max()) for leaf in jax.tree.leaves(found[1])))
+    same(*(jax.tree.map(lambda a: a / scale, its) for its in found), rtol=1e-9, atol=1e-11)
+
+
+ARGUMENTS = dict(
+    program=steps_of,
+    state=st.lists(st.integers(0, 9), min_size=1, max_size=2),
+    output=st.integers(0, 20),
+    reverse=st.booleans(),
+)
+
+
+@hypothesis.settings(max_examples=25, deadline=None, derandomize=True)
+@hypothesis.given(**ARGUMENTS)
+def test_random_cells(program, state, output, reverse):
+    check_random(program, state, output, reverse)
+
+
+@pytest.mark.slow
+@hypothesis.settings(max_examples=400, deadline=None)
+@hypothesis.given(**ARGUMENTS)
+def test_more_random_cells(program, state, output, reverse):
+    check_random(program, state, output, reverse)
