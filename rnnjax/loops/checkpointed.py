@@ -12,7 +12,7 @@ from rnnjax.loops.deferred import deferred
 
 
 def checkpointed(cell, params, state, xs, *, reverse=False, segments=None):
-    """Run `cell` over time-leading `xs` as `deferred` does, keeping for the gradient only the state before each segment.
+    """Run `cell` over time-leading `xs` as `deferred` does, keeping only one state a segment for the gradient.
 
     With T steps in S segments the reverse pass keeps S states and, for one segment at a time, T/S steps' worth of
     activations, and runs every step forward once more. `segments` is √T by default, where that memory is least, O(√T).

@@ -24,7 +24,8 @@ def deferred(cell, params, state, xs, *, reverse=False, unroll=1):
     where `jax.lax.scan` adds to it at every step.
 
     Any cell will do, with no annotation, and the result is an ordinary JAX function, with every derivative and
-    transformation. A step with side effects is run by `rolled`. Options are those of `rolled`.
+    transformation. A step with side effects, a `lax.cond` or a
+    `custom_vjp` function is run by `rolled`. Options are those of `rolled`.
 
         >>> cell = rnnjax.lstm(3, 4)
         >>> params = cell.init(jax.random.key(0))

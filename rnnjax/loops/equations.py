@@ -9,6 +9,8 @@ import jax
 from jax.extend.core import Literal
 
 OPENED = {"jit", "pjit", "closed_call", "core_call"}
+# JAX cannot transpose the derivative of these once it has been mapped (a batched `cond`, `custom_vjp` by `jax.vmap`).
+UNMAPPED = {"cond", "custom_vjp_call", "custom_vjp_call_jaxpr"}
 FIXED, GIVEN, CARRIED = range(3)
 
 
@@ -40,7 +42,10 @@ class Equations(NamedTuple):
 
 
 def trace(step: Callable, params: Any, state: Any, x: Any):
-    """The `Equations` of a step, the values of their `params`, and y's tree; None if the step has side effects."""
+    """The `Equations` of a step, the values of their `params`, and y's tree.
+
+    None if the step has side effects, or equations whose derivatives JAX cannot both map and transpose.
+    """
     leaves, tree = jax.tree.flatten((params, state, x))
     trees = []
 
@@ -50,7 +55,7 @@ def trace(step: Callable, params: Any, state: Any, x: Any):
         return out
 
     closed = jax.make_jaxpr(flat)(*leaves)
-    if closed.effects:
+    if closed.effects or not UNMAPPED.isdisjoint(_primitives(closed.jaxpr)):
         return None
     first, second = len(jax.tree.leaves(params)), len(jax.tree.leaves((params, state)))
     closed = _again(closed, leaves)
@@ -63,6 +68,15 @@ def trace(step: Callable, params: Any, state: Any, x: Any):
     uses = _uses(eqns, jaxpr.outvars)
     equations = Equations(fixed, *later, [*jaxpr.constvars, *params], state, x, after, y, weights, level, uses)
     return equations, [*closed.consts, *leaves[:first]], trees[0].children()[1]
+
+
+def _primitives(jaxpr):
+    """The names of all primitives in a jaxpr, however deep."""
+    for eqn in jaxpr.eqns:
+        yield eqn.primitive.name
+        for inner in jax.tree.leaves(list(eqn.params.values()), is_leaf=lambda p: hasattr(p, "eqns")):
+            if hasattr(inner, "eqns"):
+                yield from _primitives(inner)
 
 
 def variables(atoms):
