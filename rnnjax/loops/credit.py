@@ -4,6 +4,7 @@ Both are linear and ordinary JAX code, so JAX transposes them for reverse mode: 
 gives the cotangents at the entrances, the first into one product over all times for each weight.
 """
 
+import collections
 import functools
 
 import jax
@@ -16,8 +17,8 @@ from rnnjax.loops.equations import CARRIED, FIXED, GIVEN, evaluate, variables
 from rnnjax.loops.products import beside, product, regular, turned
 from rnnjax.loops.tangents import known, moves, push, push_over_time, reads
 
-# A change that is read once, and by one of these, enters where that does, joined with others.
-JOINING = {"add", "sub", "split"}
+# A change that only these read enters further on, joined with others.
+JOINING, CUTTING = {"add", "sub"}, {"split", "slice"}
 
 
 def entrances(equations, values, changes, T):
@@ -26,11 +27,15 @@ def entrances(equations, values, changes, T):
     `values` and `changes` are of variables, with time leading but for those of params. Gives the changes of the
     variables of the loop where they enter, at all times.
     """
-    readers = {v: eqn for eqn in equations.carried for v in variables(eqn.invars)}
+    readers = collections.defaultdict(list)
+    for eqn in equations.carried:
+        for v in variables(eqn.invars):
+            readers[v].append(eqn.primitive.name)
     changes, found = dict(changes), {}
 
     def joins(v):
-        return equations.uses[v] == 1 and v in readers and readers[v].primitive.name in JOINING
+        once = JOINING | CUTTING if equations.uses[v] == 1 else {"slice"}
+        return len(readers[v]) == equations.uses[v] and once.issuperset(readers[v])
 
     for eqn in (*equations.given, *equations.carried):
         tangents = _of(changes, eqn.invars)

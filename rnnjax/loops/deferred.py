@@ -7,11 +7,12 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
 from rnnjax.loops.carry import checked, placed, steps
-from rnnjax.loops.credit import JOINING, entrances, passed_on
-from rnnjax.loops.equations import CARRIED, FIXED, GIVEN, alive, bind, evaluate, read, trace, variables
+from rnnjax.loops.credit import CUTTING, JOINING, entrances, passed_on
+from rnnjax.loops.equations import CARRIED, FIXED, GIVEN, alive, bind, evaluate, read, variables
 from rnnjax.loops.products import beside, product, regular, stays
 from rnnjax.loops.rolled import rolled
 from rnnjax.loops.tangents import kept, over_time, reads
+from rnnjax.loops.trace import trace
 
 
 def deferred(cell, params, state, xs, *, reverse=False, unroll=1):
@@ -65,6 +66,15 @@ def _run(equations, outs, scan, T):
     read_at_all = [v for eqn in (*equations.given, *equations.carried) for v in reads(eqn)]
     needed = alive(equations.given, read_at_all + [v for eqn in again for v in eqn.invars])
 
+    cut = {eqn.invars[0] for eqn in equations.carried if eqn.primitive.name in CUTTING}
+
+    def in_loop(eqn, values):
+        at = beside(eqn, equations)
+        plain = at is None or not regular(*values)
+        out = bind(eqn, values) if plain else [product(eqn, values[at], values[1 - at], at)]
+        # what is cut up is a result of its own, or XLA computes it once for every piece
+        return jax.lax.optimization_barrier(out) if cut.intersection(eqn.outvars) else out
+
     def forward(weights, state, xs, keep):
         fixed = dict(zip(equations.weights, weights))
         env = over_time(ahead, fixed | dict(zip(equations.x, xs)), equations)
@@ -73,7 +83,7 @@ def _run(equations, outs, scan, T):
 
         def body(now, scanned):
             local = fixed | dict(zip(equations.state, now)) | dict(zip(given, scanned))
-            local = evaluate(inside, local, functools.partial(_step, equations))
+            local = evaluate(inside, local, in_loop)
             return read(local, equations.after), (read(local, outs), read(local, keep))
 
         after, (ys, stacks) = scan(body, state, read(env, given))
@@ -101,24 +111,15 @@ def _moving(d):
     return None if isinstance(d, SymbolicZero) or d.dtype == jax.dtypes.float0 else d
 
 
-def _step(equations, eqn, values):
-    """One equation of the loop, as XLA likes it best."""
-    at = beside(eqn, equations)
-    if at is not None and regular(*values):
-        return [product(eqn, values[at], values[1 - at], at)]
-    if eqn.primitive.name == "split" and equations.waits(eqn.invars[0]) == CARRIED:
-        # or XLA computes what is cut up once for every piece
-        values = jax.lax.optimization_barrier(values)
-    return bind(eqn, values)
-
-
 def _hoisted(equations):
     """The equations of the input that run ahead for all times at once, and those that run in the loop."""
     level, summed = equations.level, {}
     for v in variables(equations.after + equations.y):
         summed[v] = False
     for eqn in reversed(equations.given + equations.carried):
-        only = eqn.primitive.name in JOINING and all(level[v] == CARRIED or summed.get(v, True) for v in eqn.outvars)
+        only = eqn.primitive.name in JOINING | CUTTING and all(
+            level[v] == CARRIED or summed.get(v, True) for v in eqn.outvars
+        )
         summed |= {v: only and summed.get(v, True) for v in variables(eqn.invars)}
     ahead, late = [], []
     for eqn in equations.given:
