@@ -43,11 +43,11 @@ def agree(name, facts, reference, rtol=1e-4):
             raise SystemExit(f"step: {name} must compute the same {key} as rnnjax, but it is off by {error:.1e}.")
 
 
-def measure(cell, place, rounds, steps):
+def measure(cell, together, rounds, steps):
     """The rows of one table: every contender built and held to the first, then timed in turns."""
     facts, turns = {}, {}
     for name, (build, options) in ROWS[cell].items():
-        facts[name], turns[name] = place(build, cell, **options)
+        facts[name], turns[name] = (this_process if together else own_process())(build, cell, **options)
         agree(name, facts[name], facts["rnnjax"])
     times = interleaved(turns, rounds=rounds, steps=steps)
     for name, fact in facts.items():
@@ -65,7 +65,7 @@ def main(record: bool = False, rounds: int = 12, steps: int = 3, together: bool 
         steps: steps timed in a turn.
         together: all in one process, to see how their threads disturb each other.
     """
-    others, place = watch(), this_process if together else own_process
+    others = watch()
     where = "all in one process" if together else "each contender in its own process"
     text = heading("One training step on a CPU", "flax", "optax", "torch")
     text += (
@@ -75,7 +75,7 @@ def main(record: bool = False, rounds: int = 12, steps: int = 3, together: bool 
         f"{rounds} rounds of {steps} steps, {where}.\n"
     )
     for cell in ROWS:
-        text += f"\n## {cell.upper()}\n\n" + table(COLUMNS, measure(cell, place, rounds, steps))
+        text += f"\n## {cell.upper()}\n\n" + table(COLUMNS, measure(cell, together, rounds, steps))
     publish(text, others(), RESULTS / "step-cpu.md" if record else None)
 
 

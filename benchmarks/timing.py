@@ -8,27 +8,39 @@ import time
 from statistics import median
 
 
-def own_process(build, *args, **kwargs):
-    """Run `build(...) -> (facts, step)` in a process of its own: `facts`, and a `turn` of that step (see `turns`)."""
+def own_process():
+    """A process of its own in which to place contenders, one after another, as `this_process` does here."""
     spawn = multiprocessing.get_context("spawn")
     pipe, theirs = spawn.Pipe()
-    spawn.Process(target=_serve, args=(theirs, build, args, kwargs), daemon=True).start()
+    spawn.Process(target=_serve, args=(theirs,), daemon=True).start()
     theirs.close()
-    return pipe.recv(), lambda n: pipe.send(n) or pipe.recv()
+
+    def ask(what):
+        pipe.send(what)
+        return pipe.recv()
+
+    return lambda build, *args, **kwargs: (ask((build, args, kwargs)), ask)
 
 
 def this_process(build, *args, **kwargs):
-    """The same, here, beside whatever threads the others keep."""
+    """Run `build(...) -> (facts, step)`: `facts`, and a `turn` of that step (see `turns`)."""
     facts, step = build(*args, **kwargs)
     return facts, turns(step)
 
 
-def _serve(pipe, build, args, kwargs):
-    facts, turn = this_process(build, *args, **kwargs)
-    pipe.send(facts)
+def _serve(pipe):
+    """Build what is sent as (build, args, kwargs), and take a turn of it where a number is."""
+    turn = None
     with contextlib.suppress(EOFError, KeyboardInterrupt):
         while True:
-            pipe.send(turn(pipe.recv()))
+            what = pipe.recv()
+            if isinstance(what, int):
+                pipe.send(turn(what))
+            else:
+                build, args, kwargs = what
+                turn = None  # frees the last one's memory before the next
+                facts, turn = this_process(build, *args, **kwargs)
+                pipe.send(facts)
 
 
 def turns(step):
@@ -45,11 +57,14 @@ def turns(step):
     return turn
 
 
-def interleaved(turns, *, rounds, steps, warm=2):
-    """{name: seconds of its steps, one list a round}: in every round each of {name: turn} once, in a random order."""
+def interleaved(turns, *, rounds, steps, warm=2, pause=0.0):
+    """{name: seconds of its steps, one list a round}: in every round each of {name: turn} once, in a random order.
+
+    Before each, `pause` seconds for the threads of the one before to fall asleep."""
     times, order = {name: [] for name in turns}, random.Random(0)
     for k in range(warm + rounds):
         for name in order.sample(list(turns), len(turns)):
+            time.sleep(pause)
             took = turns[name](steps)
             if k >= warm:
                 times[name].append(took)
