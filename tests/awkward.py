@@ -195,6 +195,14 @@ def state_picks(params, h, x):
     return h, jax.lax.stop_gradient(h) * x
 
 
+@cell([[(n, m)] * 4, [(m, m)] * 4, [(m,)] * 4], {"h": (m,), "c": (m,)}, X)
+def a_matrix_for_each_gate(params, state, x):
+    i, f, g, o = (x @ W + state["h"] @ U + b for W, U, b in zip(*params))
+    c = sigmoid(f) * state["c"] + sigmoid(i) * jnp.tanh(g)
+    h = sigmoid(o) * jnp.tanh(c)
+    return {"h": h, "c": c}, h
+
+
 CONSTANT = np.random.default_rng(5).normal(size=(m, m))
 
 

@@ -63,8 +63,16 @@ def _run(equations, outs, scan, T):
     """The loop itself, `(weights, state, xs) -> (state, outs at all times)` on lists, with a derivative of its own."""
     ahead, inside = _hoisted(equations)
     saved, again = kept(equations)
+    made = {*outs, *saved} - {*equations.state}
+    shifted = {s: v for s, v in zip(equations.state, equations.after) if s in saved and v in made}
+    emitted = [v for v in saved if v not in shifted and v not in outs]
     read_at_all = [v for eqn in (*equations.given, *equations.carried) for v in reads(eqn)]
     needed = alive(equations.given, read_at_all + [v for eqn in again for v in eqn.invars])
+
+    def before(stack, begin):
+        """A state before each step, from what it is after each."""
+        parts = [stack[1:], begin[None]] if scan.keywords["reverse"] else [begin[None], stack[:-1]]
+        return jnp.concatenate(parts)
 
     cut = {eqn.invars[0] for eqn in equations.carried if eqn.primitive.name in CUTTING}
 
@@ -94,10 +102,13 @@ def _run(equations, outs, scan, T):
         return forward(weights, state, xs, [])[:2]
 
     def rule(primals, tangents):
-        weights, _, xs = primals
+        weights, state, xs = primals
         d_weights, d_state, d_xs = ([_moving(d) for d in tree] for tree in tangents)
-        after, ys, stacks = forward(*primals, saved)
-        values = dict(zip(equations.weights, weights)) | dict(zip(equations.x, xs)) | dict(zip(saved, stacks))
+        after, ys, stacks = forward(*primals, emitted)
+        values = dict(zip(equations.weights, weights)) | dict(zip(equations.x, xs)) | dict(zip(emitted, stacks))
+        values |= {v: y for v, y in zip(outs, ys) if v in saved}
+        made = values | dict(zip(outs, ys))
+        values |= {s: before(made[shifted[s]], begin) for s, begin in zip(equations.state, state) if s in shifted}
         values = over_time(needed, values, equations)
         changes = dict(zip(equations.weights, d_weights)) | dict(zip(equations.x, d_xs))
         found = entrances(equations, over_time(again, dict(values), equations), changes, T)

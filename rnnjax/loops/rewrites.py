@@ -1,0 +1,118 @@
+"""The same step in other equations, which run faster: each function here makes one change to all of a step."""
+
+import collections
+import functools
+
+import jax
+from jax.extend.core import Literal
+
+from rnnjax.loops.equations import CARRIED, FIXED, GIVEN, alive, bind, evaluate, read, variables
+
+
+def again(closed, leaves, ends, rewrite=None):
+    """The same equations traced anew, without the dead ones, and with inner calls opened.
+
+    `rewrite(eqns, level, env)` gives what to do in place of `bind`. The equations come in the order of their levels.
+    """
+    jaxpr = closed.jaxpr
+    level = levels(jaxpr, *ends)
+    eqns = sorted(alive(jaxpr.eqns, jaxpr.outvars), key=lambda eqn: level[eqn.outvars[0]])
+
+    def run(*leaves):
+        env = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*closed.consts, *leaves]))
+        env = evaluate(eqns, env, bind if rewrite is None else rewrite(eqns, level, env))
+        return read(env, jaxpr.outvars)
+
+    return jax.make_jaxpr(run)(*leaves)
+
+
+def levels(jaxpr, first, second):
+    """What each variable waits for, where the inputs are the params up to `first`, the state up to `second`, and x."""
+    level = dict.fromkeys(jaxpr.constvars, FIXED)
+    level |= {v: FIXED if i < first else CARRIED if i < second else GIVEN for i, v in enumerate(jaxpr.invars)}
+    for eqn in jaxpr.eqns:
+        level |= dict.fromkeys(eqn.outvars, max((level[v] for v in variables(eqn.invars)), default=FIXED))
+    return level
+
+
+def count(eqns, outvars=()):
+    """How often each variable is read."""
+    return collections.Counter(v for atoms in (*(eqn.invars for eqn in eqns), outvars) for v in variables(atoms))
+
+
+def splits(eqns, level, env):
+    """Where slices take an array apart, as users write it, cut it once by a split, as `jnp.split` does."""
+    sliced, pieces = collections.defaultdict(list), {}
+    for eqn in eqns:
+        if eqn.primitive.name == "slice":
+            sliced[id(eqn.invars[0])].append(_cut(eqn))
+
+    def split(eqn, values):
+        v, cuts = id(eqn.invars[0]) if eqn.invars else None, []
+        if eqn.primitive.name == "slice" and None not in sliced[v] and len({axis for axis, _, _ in sliced[v]}) == 1:
+            cuts = sorted(set(sliced[v]))
+        axis = cuts[0][0] if cuts else 0
+        if not cuts or [0, *(z for *_, z in cuts)] != [*(a for _, a, _ in cuts), eqn.invars[0].aval.shape[axis]]:
+            return bind(eqn, values)
+        if v not in pieces:
+            pieces[v] = dict(zip(cuts, jax.lax.split(values[0], [z - a for _, a, z in cuts], axis)))
+        return [pieces[v][_cut(eqn)]]
+
+    return split
+
+
+def _cut(eqn):
+    """The axis that a slice cuts, and from where to where; None if it cuts several, or leaves gaps."""
+    starts, limits, strides = (eqn.params[name] for name in ("start_indices", "limit_indices", "strides"))
+    sizes = eqn.invars[0].aval.shape
+    cuts = [(i, a, z) for i, (a, z, size) in enumerate(zip(starts, limits, sizes)) if z - a != size]
+    return cuts[0] if len(cuts) == 1 and not strides else None
+
+
+def sums(eqns, level, env):
+    """Add up first what does not wait for the state: of x W + h U + b the loop is left with one sum of two."""
+    uses, terms = count(eqns), {}
+
+    def regrouped(eqn, values):
+        if eqn.primitive.name != "add" or level[eqn.outvars[0]] != CARRIED:
+            return bind(eqn, values)
+        parts = {FIXED: [], GIVEN: [], CARRIED: []}
+        for v, value in zip(eqn.invars, values):
+            inner = terms.get(v) if not isinstance(v, Literal) and uses[v] == 1 else None
+            for kind, more in (inner or {FIXED if isinstance(v, Literal) else level[v]: [value]}).items():
+                parts[kind] += more
+        terms[eqn.outvars[0]] = parts
+        late = functools.reduce(jax.lax.add, parts[CARRIED])
+        return [functools.reduce(jax.lax.add, [*parts[GIVEN], *parts[FIXED], late])]
+
+    return regrouped
+
+
+def products(eqns, level, env):
+    """Where weights of one shape multiply the same thing, as those of gates do, make it one product and a split."""
+    alike, pieces = collections.defaultdict(list), {}
+
+    def kind(eqn):
+        """What products must share to become one; None for all else."""
+        if eqn.primitive.name != "dot_general" or any(isinstance(v, Literal) for v in eqn.invars):
+            return None
+        x, w = eqn.invars
+        (_, contracted), batch = eqn.params["dimension_numbers"]
+        plain = level[x] != FIXED == level[w] and w.aval.ndim == 2 and contracted == (0,) and batch == ((), ())
+        return (x, w.aval.shape, w.aval.dtype, str(eqn.params)) if plain else None
+
+    for eqn in eqns:
+        alike[kind(eqn)].append(eqn)
+
+    def joined(eqn, values):
+        group = alike[kind(eqn)]
+        if kind(eqn) is None or len(group) == 1:
+            return bind(eqn, values)
+        if kind(eqn) not in pieces:
+            weights = read(env, [other.invars[1] for other in group])
+            (out,) = bind(eqn, [values[0], jax.lax.concatenate(weights, 1)])
+            parts = jax.lax.split(out, [w.shape[1] for w in weights], out.ndim - 1)
+            pieces[kind(eqn)] = dict(zip(map(id, group), parts))
+        return [pieces[kind(eqn)][id(eqn)]]
+
+    return joined
