@@ -195,6 +195,21 @@ def state_picks(params, h, x):
     return h, jax.lax.stop_gradient(h) * x
 
 
+@cell([(m, m), (m, m)], (m,), SQUARE)
+def used_again(params, h, x):
+    U, W = params
+    h = jnp.tanh(jnp.dot(0.9, h) + jnp.sin(x @ W) * jnp.cos(x @ W) + (h @ U) * (h @ W) + jnp.sin(h @ U) / 3)
+    return h, 2 / (3 + h * h) + (x @ W)
+
+
+@cell([(m, m)], ((5, m), jnp.int32(0)), SQUARE)
+def ring_buffer(params, state, x):
+    (U,) = params
+    buffer, i = state
+    h = jnp.tanh(buffer[(i + 2) % 5] @ U + x)
+    return (buffer.at[i].set(h).at[(i + 1) % 5].add(0.1 * h), (i + 1) % 5), h
+
+
 @cell([[(n, m)] * 4, [(m, m)] * 4, [(m,)] * 4], {"h": (m,), "c": (m,)}, X)
 def a_matrix_for_each_gate(params, state, x):
     i, f, g, o = (x @ W + state["h"] @ U + b for W, U, b in zip(*params))

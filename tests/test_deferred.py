@@ -180,6 +180,88 @@ def test_side_effects():
     assert seen == [0.0, 0.0, 1.0]
 
 
+@pytest.mark.parametrize("start", [0.0, 0, np.zeros(m)])
+def test_starts(start):
+    """A state may start from a number of Python, of any dtype that `lax.scan` would promote."""
+
+    def step(U, h, x):
+        z = jnp.tanh(x @ U)
+        h = 0.5 * h + (z if np.ndim(start) else z.sum())
+        return h, h
+
+    def slope(loop):
+        run = functools.partial(loop, r.Cell(None, None, step))
+        return jax.value_and_grad(lambda U: jnp.sin(run(U, start, jnp.asarray(inputs(T, m)))[1]).sum())(jnp.eye(m))
+
+    same(slope(r.deferred), slope(r.rolled), **EXACT)
+
+
+def test_clocks():
+    """Floats in the state that nothing moves, where zero times an infinite slope would be no number."""
+
+    def step(U, state, x):
+        k = jax.lax.while_loop(lambda k: k < 1.0, lambda k: 2 * k, state["t"] + 0.1)
+        h = jnp.tanh(state["h"] @ U + x * jnp.sqrt(state["t"]) * k)
+        still = jnp.sqrt(jax.lax.stop_gradient(state["since"]))
+        since = jnp.where(jnp.sign(h).sum() > 0, 0.0, state["since"] + 1)
+        return {"h": h, "t": state["t"] + 1.0, "since": since}, h * still + jnp.floor(h)
+
+    xs, U = jnp.asarray(inputs(T, m)), jnp.asarray(inputs(m, m))
+
+    def derivatives(loop):
+        def objective(U):
+            start = {"h": jnp.zeros(m), "t": jnp.zeros(()), "since": jnp.zeros(())}
+            return loop(r.Cell(None, None, step), U, start, xs)[1].sum()
+
+        return jax.grad(objective)(U), jax.jvp(objective, (U,), (xs[:m],))
+
+    same(jax.jit(lambda: derivatives(r.deferred))(), jax.jit(lambda: derivatives(r.rolled))(), **EXACT)
+
+
+def test_left_to_scan():
+    """What only `lax.scan` can run is run by it: decisions in Python on a param, callbacks that cannot be mapped."""
+
+    def decided(params, h, x):
+        h = jnp.tanh(h.reshape(int(params[0]), -1).sum(0).sum() + x * params[1])
+        return h, h
+
+    def called(params, h, x):
+        told = jax.pure_callback(np.sin, jax.ShapeDtypeStruct((m,), x.dtype), x)
+        h = jnp.tanh(h * params[1] + told)
+        return h, h
+
+    xs = jnp.asarray(inputs(T, m))
+
+    def slope(step, loop):
+        cell = r.Cell(None, lambda params: jnp.zeros(m), step)
+        return jax.value_and_grad(lambda a: loop(cell, (2, a), jnp.ones(m), xs)[1].sum())(jnp.asarray(0.5))
+
+    for step in (decided, called):
+        same(slope(step, r.deferred), slope(step, r.rolled), **EXACT)
+
+
+def test_straight_through():
+    """A reverse rule on the params alone does not keep the rest from the fast loop."""
+
+    @jax.custom_vjp
+    def rounded(U):
+        return jnp.round(4 * U) / 4
+
+    rounded.defvjp(lambda U: (rounded(U), None), lambda _, slope: (slope,))
+
+    def step(U, h, x):
+        h = jnp.tanh(h @ rounded(U) + x)
+        return h, h
+
+    cell, xs, U = r.Cell(None, None, step), jnp.asarray(inputs(T, m)), jnp.asarray(inputs(m, m))
+
+    def slope(loop):
+        return lambda U: jax.grad(lambda U: loop(cell, U, jnp.zeros(m), xs)[1].sum())(U)
+
+    same(slope(r.deferred)(U), slope(r.rolled)(U), **EXACT)
+    assert (m, m) not in shapes_in_loops(slope(r.deferred), U)
+
+
 def test_closed_over_tracers():
     """A step may close over values that are being differentiated."""
 

@@ -8,8 +8,7 @@ from rnnjax.cell import Cell, interned, kind, sizes
 
 @interned
 def batch(cell: Cell, B: int) -> Cell:
-    """Run B copies of a cell side by side on shared params, by `jax.vmap`
-    of a step, inside the loops.
+    """Run B copies of a cell side by side on shared params, by `jax.vmap` of the step, inside the loops.
 
     Every leaf of the state gains a leading axis B. The batch axis of x and y is axis 0 for a cell of one step and
     axis 1, after time, for a cell over whole sequences, so that `batch(scan(cell), B)` and `scan(batch(cell, B))`
@@ -47,7 +46,7 @@ def batch(cell: Cell, B: int) -> Cell:
         return run(params, state, xs, *keep)
 
     each = None if cell.each is None else batch(cell.each, B)
-    return Cell(cell.init, start, step, each=each)
+    return Cell(cell.init, start, step, each=each, remade=None if within is None else within.remade)
 
 
 def _laid(tree, axis, across):

@@ -37,8 +37,9 @@ def placed(body, state, xs, closed=()):
 
 
 def spread(x):
-    """Whether the type of an array says that it lies across devices."""
-    return bool(_varying(jax.typeof(x))) or any(axis is not None for axis in jax.typeof(x).sharding.spec)
+    """Whether a type, or that of an array, says that it lies across devices."""
+    aval = x if isinstance(x, jax.core.ShapedArray) else jax.typeof(x)
+    return bool(_varying(aval)) or any(axis is not None for axis in aval.sharding.spec)
 
 
 def zeros(aval):

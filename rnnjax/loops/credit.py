@@ -15,7 +15,7 @@ from jax.extend.core import Literal
 from rnnjax.loops.carry import zeros
 from rnnjax.loops.equations import CARRIED, FIXED, GIVEN, evaluate, variables
 from rnnjax.loops.products import beside, product, regular, turned
-from rnnjax.loops.tangents import known, moves, push, push_over_time, reads
+from rnnjax.loops.tangents import STILL, known, moves, push, push_over_time, reads
 
 # A change that only these read enters further on, joined with others.
 JOINING, CUTTING = {"add", "sub"}, {"split", "slice"}
@@ -55,7 +55,7 @@ def passed_on(equations, again, outs, values, found, begin, scan, T):
     `found` is from `entrances`, `begin` the change of the first state. `again` computes what of `values` the loop
     did not keep.
     """
-    moving = [v for v in equations.state if moves(v)]
+    moving = _moving(equations, found, begin)
     wanted = {v for eqn in equations.carried for v in reads(eqn)} | {v for eqn in again for v in variables(eqn.invars)}
     fixed = {v: value for v, value in values.items() if equations.level[v] == FIXED}
     timed = {v: value for v, value in values.items() if equations.level[v] != FIXED and v in wanted}
@@ -70,18 +70,20 @@ def passed_on(equations, again, outs, values, found, begin, scan, T):
     @functools.partial(jax.checkpoint, prevent_cse=False)
     def body(now, scanned):
         local, more = dict(zip(timed, scanned[0])), dict(zip(found, scanned[1]))
-        env, changes = evaluate(again, fixed | local), dict(zip(moving, now))
+        env, changes = evaluate(again, fixed | local), dict(zip((v for v in equations.state if v in moving), now))
         for eqn in equations.carried:
             for v, d in zip(eqn.outvars, one(eqn, env, _of(changes, eqn.invars))):
                 parts = [part for part in (d, more.get(v)) if part is not None]
                 if parts:
                     changes[v] = functools.reduce(jnp.add, parts)
         changes |= {v: d for v, d in more.items() if equations.level[v] != CARRIED}
-        return _real(changes, equations.after), _real(changes, outs)
+        after = [_or_zeros(_of(changes, [a])[0], v) for v, a in zip(equations.state, equations.after) if v in moving]
+        return after, [_or_zeros(changes.get(v), v) for v in outs if v in moving]
 
-    begin = [zeros(v.aval) if d is None else d for v, d in zip(equations.state, begin) if moves(v)]
-    after, ys = scan(body, begin, (list(timed.values()), list(found.values())))
-    return _whole(after, equations.state), _whole(ys, outs, T)
+    begin = [_or_zeros(d, v) for v, d in zip(equations.state, begin) if v in moving]
+    after, ys = map(iter, scan(body, begin, (list(timed.values()), list(found.values()))))
+    after = [next(after) if v in moving else _still(v) for v in equations.state]
+    return after, [next(ys) if v in moving else _still(v, T) for v in outs]
 
 
 def _of(changes, atoms):
@@ -94,13 +96,25 @@ def _turned(eqn, equations, fixed):
     return at, turned(eqn, w, at) if w is not None and regular(w) else None
 
 
-def _real(changes, atoms):
-    """The changes of what can change, zero where nothing moved."""
-    found = zip(atoms, _of(changes, atoms))
-    return [zeros(v.aval) if d is None else d for v, d in found if moves(v)]
+def _moving(equations, found, begin):
+    """The variables of the loop that change at some step, where `found` enters and the first state by `begin`."""
+    moving = {*found, *(v for v, d in zip(equations.state, begin) if d is not None)}
+    for _ in equations.state:
+        for eqn in equations.carried:
+            if eqn.primitive.name not in STILL and moving.intersection(variables(eqn.invars)):
+                moving |= {v for v in eqn.outvars if moves(v)}
+        after = {v for v, a in zip(equations.state, equations.after) if not isinstance(a, Literal) and a in moving}
+        if after <= moving:
+            break
+        moving |= after
+    return moving
 
 
-def _whole(changes, variables, *lead):
-    """The changes of all variables, as JAX wants them: of dtype float0 for those that cannot change."""
-    rest = iter(changes)
-    return [next(rest) if moves(v) else np.zeros((*lead, *v.aval.shape), jax.dtypes.float0) for v in variables]
+def _or_zeros(d, v):
+    return zeros(v.aval) if d is None else d
+
+
+def _still(v, *lead):
+    """No change of a variable, as JAX wants it: of dtype float0 if it cannot change."""
+    shape = *lead, *v.aval.shape
+    return jnp.zeros(shape, v.aval.dtype) if moves(v) else np.zeros(shape, jax.dtypes.float0)

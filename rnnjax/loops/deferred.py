@@ -24,9 +24,10 @@ def deferred(cell, params, state, xs, *, reverse=False, unroll=1):
     places where params and inputs enter: one product over all times, after it, finishes each weight's gradient,
     where `jax.lax.scan` adds to it at every step.
 
-    Any cell will do, with no annotation, and the result is an ordinary JAX function, with every derivative and
-    transformation. A step with side effects, a `lax.cond` or a
-    `custom_vjp` function is run by `rolled`. Options are those of `rolled`.
+    Any cell will do, with no annotation, and the result is an ordinary JAX function, with forward and reverse
+    derivatives of any order, `vmap`, `jax.checkpoint`. Sums are reordered: what does not wait for the state is added
+    first. A cell whose step has side effects, callbacks, a `lax.cond` or a `custom_vjp` function, or decides in Python
+    on the value of a param, is run by `rolled`. Options are those of `rolled`.
 
         >>> cell = rnnjax.lstm(3, 4)
         >>> params = cell.init(jax.random.key(0))
@@ -40,8 +41,9 @@ def deferred(cell, params, state, xs, *, reverse=False, unroll=1):
     plain = functools.partial(rolled, cell, params, reverse=reverse, unroll=unroll)
     if not jax.tree.leaves(state) or T == 0:
         return plain(state, xs)
-    state = placed(checked("deferred", cell, params), state, xs, params)
+    body = checked("deferred", cell, params)
     first = jax.tree.map(lambda x: x[0], xs)
+    state = _typed(body, placed(body, state, xs, params), first)
     traced = trace(lambda p, s, x: checked("deferred", cell, p)(s, x), params, state, first)
     if traced is None:
         return plain(state, xs)
@@ -57,6 +59,14 @@ def deferred(cell, params, state, xs, *, reverse=False, unroll=1):
     still = [equations.waits(v) == FIXED for v in equations.y]
     ys = [jnp.broadcast_to(y, (T, *jnp.shape(y))) if fixed else y for y, fixed in zip(ys, still)]
     return jax.tree.unflatten(shape, after), jax.tree.unflatten(tree, ys)
+
+
+def _typed(body, state, x):
+    """The state as arrays of the dtypes that a step gives it, as `lax.scan` promotes numbers of Python."""
+    if all(isinstance(s, jax.Array) and not jax.typeof(s).weak_type for s in jax.tree.leaves(state)):
+        return state
+    after, _ = jax.eval_shape(body, state, x)
+    return jax.tree.map(lambda s, after: jax.lax.convert_element_type(s, after.dtype), state, after)
 
 
 def _run(equations, outs, scan, T):
@@ -86,8 +96,8 @@ def _run(equations, outs, scan, T):
     def forward(weights, state, xs, keep):
         fixed = dict(zip(equations.weights, weights))
         env = over_time(ahead, fixed | dict(zip(equations.x, xs)), equations)
-        reads_ = dict.fromkeys(variables([v for eqn in inside for v in eqn.invars] + equations.after))
-        given = [v for v in reads_ if equations.level[v] == GIVEN and v in env]
+        wanted = dict.fromkeys(variables([v for eqn in inside for v in eqn.invars] + equations.after))
+        given = [v for v in wanted if equations.level[v] == GIVEN and v in env]
 
         def body(now, scanned):
             local = fixed | dict(zip(equations.state, now)) | dict(zip(given, scanned))

@@ -4,6 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+from jax.extend.core import Literal
 
 from rnnjax.loops.carry import spread
 from rnnjax.loops.equations import FIXED, GIVEN
@@ -15,6 +16,8 @@ LARGE = 4 * 2**20
 def beside(eqn, equations):
     """Which operand of a matrix product stands beside a weight, 0 or 1; None if it is no such product."""
     if eqn.primitive.name != "dot_general" or eqn.params["dimension_numbers"][1] != ((), ()):
+        return None
+    if any(isinstance(v, Literal) for v in eqn.invars) or eqn.params.get("out_sharding") is not None:
         return None
     fixed = [equations.waits(v) == FIXED for v in eqn.invars]
     return fixed.index(False) if sum(fixed) == 1 else None
@@ -71,9 +74,15 @@ def stays(eqn, equations):
     if at is None or equations.waits(eqn.invars[at]) != GIVEN or jax.default_backend() != "cpu":
         return False
     x = eqn.invars[at].aval
-    return x.size > math.prod(x.shape[i] for i in _axes(eqn, at)[0])
+    return x.size != math.prod(x.shape[i] for i in _axes(eqn, at)[0])
 
 
 def regular(*arrays):
-    """Whether none of the arrays lies across devices, so that their axes may be merged."""
+    """Whether none of the types of these arrays says that they lie across devices."""
     return not any(map(spread, arrays))
+
+
+def flat(*arrays):
+    """Whether to merge the rows of all times into one axis: XLA's CPU copies otherwise, other backends need not, and
+    there a batch may lie across devices where no type says so."""
+    return jax.default_backend() == "cpu" and regular(*arrays)

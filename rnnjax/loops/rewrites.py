@@ -6,21 +6,24 @@ import functools
 import jax
 from jax.extend.core import Literal
 
+from rnnjax.loops.carry import spread
 from rnnjax.loops.equations import CARRIED, FIXED, GIVEN, alive, bind, evaluate, read, variables
 
 
 def again(closed, leaves, ends, rewrite=None):
     """The same equations traced anew, without the dead ones, and with inner calls opened.
 
-    `rewrite(eqns, level, env)` gives what to do in place of `bind`. The equations come in the order of their levels.
+    `rewrite(jaxpr, level, env)` gives what to do in place of `bind`. The equations come in the order of their
+    levels, so that when the first that waits for x or the state comes, all values of params are in `env`.
     """
     jaxpr = closed.jaxpr
     level = levels(jaxpr, *ends)
     eqns = sorted(alive(jaxpr.eqns, jaxpr.outvars), key=lambda eqn: level[eqn.outvars[0]])
+    jaxpr = jaxpr.replace(eqns=eqns)
 
     def run(*leaves):
         env = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*closed.consts, *leaves]))
-        env = evaluate(eqns, env, bind if rewrite is None else rewrite(eqns, level, env))
+        env = evaluate(eqns, env, bind if rewrite is None else rewrite(jaxpr, level, env))
         return read(env, jaxpr.outvars)
 
     return jax.make_jaxpr(run)(*leaves)
@@ -40,10 +43,10 @@ def count(eqns, outvars=()):
     return collections.Counter(v for atoms in (*(eqn.invars for eqn in eqns), outvars) for v in variables(atoms))
 
 
-def splits(eqns, level, env):
+def splits(jaxpr, level, env):
     """Where slices take an array apart, as users write it, cut it once by a split, as `jnp.split` does."""
     sliced, pieces = collections.defaultdict(list), {}
-    for eqn in eqns:
+    for eqn in jaxpr.eqns:
         if eqn.primitive.name == "slice":
             sliced[id(eqn.invars[0])].append(_cut(eqn))
 
@@ -69,26 +72,30 @@ def _cut(eqn):
     return cuts[0] if len(cuts) == 1 and not strides else None
 
 
-def sums(eqns, level, env):
+def sums(jaxpr, level, env):
     """Add up first what does not wait for the state: of x W + h U + b the loop is left with one sum of two."""
-    uses, terms = count(eqns), {}
+    uses, terms = count(jaxpr.eqns, jaxpr.outvars), {}
+    summed = [eqn for eqn in jaxpr.eqns if eqn.primitive.name == "add" and level[eqn.outvars[0]] == CARRIED]
+    onward = {v for eqn in summed for v in variables(eqn.invars) if uses[v] == 1}
 
     def regrouped(eqn, values):
         if eqn.primitive.name != "add" or level[eqn.outvars[0]] != CARRIED:
             return bind(eqn, values)
         parts = {FIXED: [], GIVEN: [], CARRIED: []}
         for v, value in zip(eqn.invars, values):
-            inner = terms.get(v) if not isinstance(v, Literal) and uses[v] == 1 else None
+            inner = terms.get(v) if not isinstance(v, Literal) and v in onward else None
             for kind, more in (inner or {FIXED if isinstance(v, Literal) else level[v]: [value]}).items():
                 parts[kind] += more
         terms[eqn.outvars[0]] = parts
+        if eqn.outvars[0] in onward:
+            return [None]  # it is read once, by the sum that takes its terms
         late = functools.reduce(jax.lax.add, parts[CARRIED])
         return [functools.reduce(jax.lax.add, [*parts[GIVEN], *parts[FIXED], late])]
 
     return regrouped
 
 
-def products(eqns, level, env):
+def products(jaxpr, level, env):
     """Where weights of one shape multiply the same thing, as those of gates do, make it one product and a split."""
     alike, pieces = collections.defaultdict(list), {}
 
@@ -99,20 +106,21 @@ def products(eqns, level, env):
         x, w = eqn.invars
         (_, contracted), batch = eqn.params["dimension_numbers"]
         plain = level[x] != FIXED == level[w] and w.aval.ndim == 2 and contracted == (0,) and batch == ((), ())
-        return (x, w.aval.shape, w.aval.dtype, str(eqn.params)) if plain else None
+        return (x, w.aval.shape, w.aval.dtype, str(eqn.params)) if plain and not spread(w.aval) else None
 
-    for eqn in eqns:
-        alike[kind(eqn)].append(eqn)
+    for eqn in jaxpr.eqns:
+        if kind(eqn) and eqn.invars[1] not in alike[kind(eqn)]:
+            alike[kind(eqn)].append(eqn.invars[1])
 
     def joined(eqn, values):
-        group = alike[kind(eqn)]
-        if kind(eqn) is None or len(group) == 1:
+        shared = kind(eqn)
+        if len(alike[shared]) < 2:
             return bind(eqn, values)
-        if kind(eqn) not in pieces:
-            weights = read(env, [other.invars[1] for other in group])
+        if shared not in pieces:
+            weights = read(env, alike[shared])
             (out,) = bind(eqn, [values[0], jax.lax.concatenate(weights, 1)])
             parts = jax.lax.split(out, [w.shape[1] for w in weights], out.ndim - 1)
-            pieces[kind(eqn)] = dict(zip(map(id, group), parts))
-        return [pieces[kind(eqn)][id(eqn)]]
+            pieces[shared] = dict(zip(alike[shared], parts))
+        return [pieces[shared][eqn.invars[1]]]
 
     return joined

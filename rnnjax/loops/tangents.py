@@ -8,19 +8,23 @@ from jax.extend.core import Literal
 
 from rnnjax.loops.carry import zeros
 from rnnjax.loops.equations import CARRIED, FIXED, bind, evaluate, variables
-from rnnjax.loops.products import beside, regular, rows
+from rnnjax.loops.products import beside, flat, rows
 
 # Functions whose slope is known from their value.
 SLOPES = {
-    "tanh": lambda y, dx: dx * (1 - y * y),
+    "tanh": lambda y, dx: dx * ((1 + y) * (1 - y)),
     "logistic": lambda y, dx: dx * (y * (1 - y)),
     "exp": lambda y, dx: dx * y,
 }
-# Linear in all that they take.
+# Linear in all that can move of what they take.
 LINEAR = {
     "add", "add_any", "sub", "neg", "reduce_sum", "convert_element_type", "copy", "reshape", "squeeze", "expand_dims",
     "broadcast_in_dim", "transpose", "concatenate", "split", "slice", "pad", "rev",
 }  # fmt: skip
+# Linear but for the indices.
+INDEXED = {"gather", "dynamic_slice", "dynamic_update_slice", "scatter", "scatter-add"}
+# These stand still.
+STILL = {"stop_gradient", "sign", "floor", "ceil", "round"}
 # Quicker to compute again than to keep.
 CHEAP = LINEAR | {
     "mul", "div", "max", "min", "select_n", "integer_pow", "square", "abs", "sign", "clamp", "stop_gradient",
@@ -36,11 +40,23 @@ def moves(v):
 
 def reads(eqn):
     """The variables whose values `push` reads."""
-    if eqn.primitive.name in LINEAR or not any(map(moves, eqn.outvars)):
+    name, atoms = eqn.primitive.name, eqn.invars
+    if name in LINEAR | STILL or not any(map(moves, eqn.outvars)):
         return []
-    if eqn.primitive.name in SLOPES:
+    if _sloped(eqn):
         return eqn.outvars
-    return variables(eqn.invars[:1] if eqn.primitive.name == "select_n" else eqn.invars)
+    if name == "mul":
+        return variables(atoms[1 - i] for i in (0, 1) if not isinstance(atoms[i], Literal) and moves(atoms[i]))
+    if name == "div" and isinstance(atoms[1], Literal):
+        return []
+    if name in INDEXED or name == "select_n":
+        return [v for v in variables(atoms) if not moves(v)]
+    return variables(atoms)
+
+
+def _sloped(eqn):
+    """Whether the value tells the slope: of 16 bits it does not, where a tanh is nearly 1."""
+    return eqn.primitive.name in SLOPES and eqn.outvars[0].aval.dtype.itemsize >= 4
 
 
 def kept(equations):
@@ -74,12 +90,14 @@ def push(eqn, values, tangents, bind=bind):
 
     `values` are of its operands and then its results, and may be None for those that `reads` leaves out.
     """
-    if all(d is None for d in tangents):
+    if eqn.primitive.name in STILL or all(d is None for d in tangents):
         return [None] * len(eqn.outvars)
-    if eqn.primitive.name in SLOPES:
+    if _sloped(eqn):
         return [SLOPES[eqn.primitive.name](values[-1], tangents[0])]
-    unread = [zeros(v.aval) if d is None else jnp.zeros_like(d) for v, d in zip(eqn.invars, tangents)]
-    operands = [blank if x is None else x for x, blank in zip(values, unread)]
+    operands = list(values[: len(tangents)])
+    for i, (v, d) in enumerate(zip(eqn.invars, tangents)):
+        if operands[i] is None:
+            operands[i] = zeros(v.aval) if d is None else jnp.zeros_like(d)
     moving = [i for i, d in enumerate(tangents) if d is not None]
 
     def function(*moved):
@@ -96,7 +114,7 @@ def over_time(eqns, env, equations):
 
     def at_all(eqn, values):
         at = beside(eqn, equations)
-        if at is not None and regular(*values):
+        if at is not None and flat(*values):
             return [rows(eqn, values[at], values[1 - at], at)]
         return _mapped([equations.waits(v) != FIXED for v in eqn.invars])(eqn, values)
 
@@ -106,7 +124,7 @@ def over_time(eqns, env, equations):
 def push_over_time(eqn, values, tangents, equations, T):
     """As `push`, at all T times."""
     at = beside(eqn, equations)
-    if at is not None and regular(*(v for v in (*values, *tangents) if v is not None)):
+    if at is not None and flat(*(v for v in (*values, *tangents) if v is not None)):
         x, w = values[at], values[1 - at]
         dx, dw = tangents[at], tangents[1 - at]
         parts = [rows(eqn, *pair, at) for pair in ((dx, w), (x, dw)) if pair[0] is not None and pair[1] is not None]
@@ -115,7 +133,7 @@ def push_over_time(eqn, values, tangents, equations, T):
         equations.waits(v) != FIXED and (value is not None or d is not None)
         for v, value, d in zip(eqn.invars, values, tangents)
     ]
-    if eqn.primitive.name in SLOPES or any(timed):
+    if _sloped(eqn) or any(timed):
         return push(eqn, values, tangents, _mapped(timed))
     return [None if d is None else jnp.broadcast_to(d, (T, *d.shape)) for d in push(eqn, values, tangents)]
 
