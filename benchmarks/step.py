@@ -18,6 +18,7 @@ from benchmarks.timing import interleaved, least, own_process, ratio, this_proce
 ROWS = {
     "lstm": {
         "rnnjax": (contenders.ours, {}),
+        "rnnjax, loop=rolled": (contenders.ours, {"loop": rnnjax.rolled}),
         "rnnjax, loop=checkpointed": (contenders.ours, {"loop": rnnjax.checkpointed}),
         "rnnjax, unroll=4": (contenders.ours, {"unroll": 4}),
         "rnnjax, tbptt(window=16)": (contenders.ours, {"window": 16}),
@@ -27,6 +28,7 @@ ROWS = {
     },
     "gru": {
         "rnnjax": (contenders.ours, {}),
+        "rnnjax, loop=rolled": (contenders.ours, {"loop": rnnjax.rolled}),
         "Flax NNX, GRUCell": (contenders.flax, {}),
         "PyTorch, nn.GRU": (contenders.torch, {}),
     },

@@ -15,7 +15,8 @@ def checkpointed(cell, params, state, xs, *, reverse=False, segments=None):
     """Run `cell` over time-leading `xs` as `deferred` does, keeping only one state a segment for the gradient.
 
     With T steps in S segments the reverse pass keeps S states and, for one segment at a time, T/S steps' worth of
-    activations, and runs every step forward once more. `segments` is √T by default, where that memory is least, O(√T).
+    activations, and runs every step forward once more. `segments` is about √T by default, where that memory is least,
+    O(√T): a divisor of T if one is near, for steps left over are run apart, and joining the outputs copies them.
 
         >>> rnnjax.scan(rnnjax.lstm(3, 4), rnnjax.checkpointed, segments=10)
         scan(lstm(3, 4), loop=checkpointed, segments=10)
@@ -23,7 +24,7 @@ def checkpointed(cell, params, state, xs, *, reverse=False, segments=None):
     Griewank 1992, https://doi.org/10.1080/10556789208805505; Chen et al. 2016, https://arxiv.org/abs/1604.06174
     """
     T = steps("checkpointed", xs)
-    S = max(1, math.isqrt(T)) if segments is None else segments
+    S = _even(T) if segments is None else segments
     sizes("checkpointed", segments=S)
     if S > max(T, 1):
         raise ValueError(f"checkpointed: segments must be at most the {T} steps, but segments is {S}. Give fewer.")
@@ -52,3 +53,10 @@ def checkpointed(cell, params, state, xs, *, reverse=False, segments=None):
         state, first = segments_of(state, part(xs, T - rest))
         state, last = segment(state, part(xs, T - rest, None))
     return state, jax.tree.map(lambda *ys: jnp.concatenate(ys), first, last)
+
+
+def _even(T):
+    """The divisor of T nearest to √T, or √T if none is within a factor of 2."""
+    root = max(1, math.isqrt(T))
+    near = [S for S in range(max(1, root // 2), 2 * root + 1) if T % S == 0]
+    return min(near, key=lambda S: abs(S - root), default=root)

@@ -13,12 +13,9 @@ import numpy as np
 from jax.extend.core import Literal
 
 from rnnjax.loops.carry import zeros
-from rnnjax.loops.equations import CARRIED, FIXED, GIVEN, evaluate, variables
+from rnnjax.loops.equations import CARRIED, CUTTING, FIXED, GIVEN, JOINING, evaluate, variables
 from rnnjax.loops.products import beside, product, regular, turned
 from rnnjax.loops.tangents import STILL, known, moves, push, push_over_time, reads
-
-# A change that only these read enters further on, joined with others.
-JOINING, CUTTING = {"add", "sub"}, {"split", "slice"}
 
 
 def entrances(equations, values, changes, T):
@@ -34,6 +31,7 @@ def entrances(equations, values, changes, T):
     changes, found = dict(changes), {}
 
     def joins(v):
+        """Whether a change need not enter here, but further on, joined with others."""
         once = JOINING | CUTTING if equations.uses[v] == 1 else {"slice"}
         return len(readers[v]) == equations.uses[v] and once.issuperset(readers[v])
 

@@ -7,9 +7,9 @@ import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
 from rnnjax.loops.carry import checked, placed, steps
-from rnnjax.loops.credit import CUTTING, JOINING, entrances, passed_on
-from rnnjax.loops.equations import CARRIED, FIXED, GIVEN, alive, bind, evaluate, read, variables
-from rnnjax.loops.products import beside, product, regular, stays
+from rnnjax.loops.credit import entrances, passed_on
+from rnnjax.loops.equations import CARRIED, CUTTING, FIXED, GIVEN, alive, bind, evaluate, read, variables
+from rnnjax.loops.products import beside, hoisted, product, regular
 from rnnjax.loops.rolled import rolled
 from rnnjax.loops.tangents import kept, over_time, reads
 from rnnjax.loops.trace import trace
@@ -71,18 +71,14 @@ def _typed(body, state, x):
 
 def _run(equations, outs, scan, T):
     """The loop itself, `(weights, state, xs) -> (state, outs at all times)` on lists, with a derivative of its own."""
-    ahead, inside = _hoisted(equations)
+    ahead, inside = hoisted(equations)
     saved, again = kept(equations)
-    made = {*outs, *saved} - {*equations.state}
-    shifted = {s: v for s, v in zip(equations.state, equations.after) if s in saved and v in made}
+    # the state before a step is what it was after the one before, where that is kept or given out anyway
+    there = {*outs, *saved} - {*equations.state}
+    shifted = {s: v for s, v in zip(equations.state, equations.after) if s in saved and v in there}
     emitted = [v for v in saved if v not in shifted and v not in outs]
     read_at_all = [v for eqn in (*equations.given, *equations.carried) for v in reads(eqn)]
     needed = alive(equations.given, read_at_all + [v for eqn in again for v in eqn.invars])
-
-    def before(stack, begin):
-        """A state before each step, from what it is after each."""
-        parts = [stack[1:], begin[None]] if scan.keywords["reverse"] else [begin[None], stack[:-1]]
-        return jnp.concatenate(parts)
 
     cut = {eqn.invars[0] for eqn in equations.carried if eqn.primitive.name in CUTTING}
 
@@ -107,6 +103,11 @@ def _run(equations, outs, scan, T):
         after, (ys, stacks) = scan(body, state, read(env, given))
         return after, ys, stacks
 
+    def before(stack, begin):
+        """A state before each step, from what it is after each."""
+        parts = [stack[1:], begin[None]] if scan.keywords["reverse"] else [begin[None], stack[:-1]]
+        return jnp.concatenate(parts)
+
     @jax.custom_jvp
     def run(weights, state, xs):
         return forward(weights, state, xs, [])[:2]
@@ -115,10 +116,9 @@ def _run(equations, outs, scan, T):
         weights, state, xs = primals
         d_weights, d_state, d_xs = ([_moving(d) for d in tree] for tree in tangents)
         after, ys, stacks = forward(*primals, emitted)
-        values = dict(zip(equations.weights, weights)) | dict(zip(equations.x, xs)) | dict(zip(emitted, stacks))
-        values |= {v: y for v, y in zip(outs, ys) if v in saved}
-        made = values | dict(zip(outs, ys))
-        values |= {s: before(made[shifted[s]], begin) for s, begin in zip(equations.state, state) if s in shifted}
+        values = dict(zip(equations.weights, weights)) | dict(zip(equations.x, xs))
+        values |= dict(zip(emitted, stacks)) | dict(zip(outs, ys))
+        values |= {s: before(values[shifted[s]], begin) for s, begin in zip(equations.state, state) if s in shifted}
         values = over_time(needed, values, equations)
         changes = dict(zip(equations.weights, d_weights)) | dict(zip(equations.x, d_xs))
         found = entrances(equations, over_time(again, dict(values), equations), changes, T)
@@ -130,21 +130,3 @@ def _run(equations, outs, scan, T):
 
 def _moving(d):
     return None if isinstance(d, SymbolicZero) or d.dtype == jax.dtypes.float0 else d
-
-
-def _hoisted(equations):
-    """The equations of the input that run ahead for all times at once, and those that run in the loop."""
-    level, summed = equations.level, {}
-    for v in variables(equations.after + equations.y):
-        summed[v] = False
-    for eqn in reversed(equations.given + equations.carried):
-        only = eqn.primitive.name in JOINING | CUTTING and all(
-            level[v] == CARRIED or summed.get(v, True) for v in eqn.outvars
-        )
-        summed |= {v: only and summed.get(v, True) for v in variables(eqn.invars)}
-    ahead, late = [], []
-    for eqn in equations.given:
-        behind = any(v in other.outvars for other in late for v in variables(eqn.invars))
-        stay = behind or (stays(eqn, equations) and summed[eqn.outvars[0]])
-        (late if stay else ahead).append(eqn)
-    return ahead, late + equations.carried

@@ -7,6 +7,8 @@ from jax.extend.core import Literal
 OPENED = {"jit", "pjit", "closed_call", "core_call"}
 FIXED, GIVEN, CARRIED = range(3)
 
+JOINING, CUTTING = {"add", "sub"}, {"split", "slice"}
+
 
 class Equations(NamedTuple):
     """The equations of one step, and what its variables stand for.

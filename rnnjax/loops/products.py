@@ -7,10 +7,10 @@ import jax.numpy as jnp
 from jax.extend.core import Literal
 
 from rnnjax.loops.carry import spread
-from rnnjax.loops.equations import FIXED, GIVEN
+from rnnjax.loops.equations import CARRIED, CUTTING, FIXED, GIVEN, JOINING, variables
 
 # Bytes of a weight that does not fit into one core's own cache: 2 MiB, or less, on the machines of 2026.
-LARGE = 4 * 2**20
+LARGE = 3 * 2**20
 
 
 def beside(eqn, equations):
@@ -65,7 +65,26 @@ def turned(eqn, w, at):
     return w.transpose(*free, *other), (mine, tuple(range(len(free), w.ndim)))
 
 
-def stays(eqn, equations):
+def hoisted(equations):
+    """The equations of the input that run ahead for all times at once, and those that run in the loop."""
+    # what is only added to something of the state, perhaps in pieces: no derivative reads its value
+    only_added = dict.fromkeys(variables(equations.after + equations.y), False)
+    for eqn in reversed(equations.given + equations.carried):
+        so = all(equations.level[v] == CARRIED or only_added.get(v, True) for v in eqn.outvars)
+        so = so and eqn.primitive.name in JOINING | CUTTING
+        only_added |= {v: so and only_added.get(v, True) for v in variables(eqn.invars)}
+    ahead, late, behind = [], [], set()
+    for eqn in equations.given:
+        stays = _as_fast_inside(eqn, equations) and only_added[eqn.outvars[0]]
+        if stays or behind.intersection(variables(eqn.invars)):
+            late.append(eqn)
+            behind.update(eqn.outvars)
+        else:
+            ahead.append(eqn)
+    return ahead, late + equations.carried
+
+
+def _as_fast_inside(eqn, equations):
     """Whether a product of the input runs in the loop as fast as ahead of it.
 
     On a CPU it does if a step has more than a row, and then needs no memory for the results at all times.

@@ -45,20 +45,19 @@ def count(eqns, outvars=()):
 
 def splits(jaxpr, level, env):
     """Where slices take an array apart, as users write it, cut it once by a split, as `jnp.split` does."""
-    sliced, pieces = collections.defaultdict(list), {}
+    sliced, pieces = collections.defaultdict(set), {}
     for eqn in jaxpr.eqns:
         if eqn.primitive.name == "slice":
-            sliced[id(eqn.invars[0])].append(_cut(eqn))
+            sliced[eqn.invars[0]].add(_cut(eqn))
+    tiled = {v: sorted(cuts) for v, cuts in sliced.items() if None not in cuts and _tile(sorted(cuts), v.aval.shape)}
 
     def split(eqn, values):
-        v, cuts = id(eqn.invars[0]) if eqn.invars else None, []
-        if eqn.primitive.name == "slice" and None not in sliced[v] and len({axis for axis, _, _ in sliced[v]}) == 1:
-            cuts = sorted(set(sliced[v]))
-        axis = cuts[0][0] if cuts else 0
-        if not cuts or [0, *(z for *_, z in cuts)] != [*(a for _, a, _ in cuts), eqn.invars[0].aval.shape[axis]]:
+        if eqn.primitive.name != "slice" or eqn.invars[0] not in tiled:
             return bind(eqn, values)
+        (v,) = eqn.invars
         if v not in pieces:
-            pieces[v] = dict(zip(cuts, jax.lax.split(values[0], [z - a for _, a, z in cuts], axis)))
+            sizes = [last - first for _, first, last in tiled[v]]
+            pieces[v] = dict(zip(tiled[v], jax.lax.split(values[0], sizes, tiled[v][0][0])))
         return [pieces[v][_cut(eqn)]]
 
     return split
@@ -70,6 +69,12 @@ def _cut(eqn):
     sizes = eqn.invars[0].aval.shape
     cuts = [(i, a, z) for i, (a, z, size) in enumerate(zip(starts, limits, sizes)) if z - a != size]
     return cuts[0] if len(cuts) == 1 and not strides else None
+
+
+def _tile(cuts, shape):
+    """Whether cuts of one axis follow one another from its beginning to its end."""
+    axes, firsts, lasts = zip(*cuts)
+    return len(set(axes)) == 1 and (0, *lasts) == (*firsts, shape[axes[0]])
 
 
 def sums(jaxpr, level, env):
