@@ -45,11 +45,11 @@ def agree(name, facts, reference, rtol=1e-4):
             raise SystemExit(f"step: {name} must compute the same {key} as rnnjax, but it is off by {error:.1e}.")
 
 
-def measure(cell, together, rounds, steps):
+def measure(cell, places, rounds, steps):
     """The rows of one table: every contender built and held to the first, then timed in turns."""
     facts, turns = {}, {}
     for name, (build, options) in ROWS[cell].items():
-        facts[name], turns[name] = (this_process if together else own_process())(build, cell, **options)
+        facts[name], turns[name] = places[name](build, cell, **options)
         agree(name, facts[name], facts["rnnjax"])
     times = interleaved(turns, rounds=rounds, steps=steps)
     for name, fact in facts.items():
@@ -68,6 +68,8 @@ def main(record: bool = False, rounds: int = 12, steps: int = 3, together: bool 
         together: all in one process, to see how their threads disturb each other.
     """
     others = watch()
+    names = {name for rows in ROWS.values() for name in rows}
+    places = {name: this_process if together else own_process() for name in names}
     where = "all in one process" if together else "each contender in its own process"
     text = heading("One training step on a CPU", "flax", "optax", "torch")
     text += (
@@ -77,7 +79,7 @@ def main(record: bool = False, rounds: int = 12, steps: int = 3, together: bool 
         f"{rounds} rounds of {steps} steps, {where}.\n"
     )
     for cell in ROWS:
-        text += f"\n## {cell.upper()}\n\n" + table(COLUMNS, measure(cell, together, rounds, steps))
+        text += f"\n## {cell.upper()}\n\n" + table(COLUMNS, measure(cell, places, rounds, steps))
     publish(text, others(), RESULTS / "step-cpu.md" if record else None)
 
 
