@@ -29,8 +29,12 @@ def test_python_examples_run_and_give_the_shapes_they_name():
 @pytest.mark.parametrize("line", [line for block in blocks("sh") for line in block.splitlines() if line])
 def test_every_command_can_be_read(line):
     words = shlex.split(line, comments=True)
-    start = next(i for i, word in enumerate(words) if word.split("/")[-1] in ("rnnjax", "pytest"))
-    if words[start].endswith("rnnjax"):
+    start = next(
+        i for i, w in enumerate(words) if w.split("/")[-1] in ("rnnjax", "pytest") or w.startswith("benchmarks")
+    )
+    if words[start].startswith("benchmarks."):
+        assert (Path(__file__).parent.parent / f"{words[start].replace('.', '/')}.py").exists()
+    elif words[start].endswith("rnnjax"):
         assert type(cli.parse(words[start + 1 :])) in cli.COMMANDS.values()
 
 
