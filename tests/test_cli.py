@@ -179,12 +179,12 @@ def test_stopped_and_resumed_without_shared_compiled_programs(never_stopped):
 
 def test_stopped_before_the_first_step(never_stopped):
     folder, _ = never_stopped
-    process = running.start(*stoppable("a [b] c"), cwd=folder)
-    assert process.stdout.readline() == "run: runs/a [b] c\n"
+    process = running.start(*stoppable("a (b) c"), cwd=folder)
+    assert process.stdout.readline() == "run: runs/a (b) c\n"
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=120)
     assert (process.returncode, err) == (130, "")
-    assert out.splitlines()[-1] == "stopped; go on with: rnnjax train --resume 'runs/a [b] c'"
+    assert out.splitlines()[-1] == "stopped; go on with: rnnjax train --resume 'runs/a (b) c'"
 
 
 def test_a_finished_run_resumes_to_its_results(trained, rnnjax):

@@ -7,6 +7,7 @@ import pytest
 
 import rnnjax as r
 from conftest import B, T, inputs, m, n, params_of, squared
+from rnnjax.train.run import Run
 
 
 def traced(function, *args):
@@ -157,6 +158,11 @@ ERRORS = {
         ValueError,
         r"^tbptt: every array in xs must have the same leading time axis",
         lambda: gradient_of(r.tbptt(LOSS, window=3), LOSS, (XS, inputs(T + 1, m))),
+    ),
+    "a run whose checkpoints would be lost": (
+        ValueError,
+        r"^Run: path must have none of \* \? \[ \], but .*a \[b\] has \[ \], .*\. Choose another --name",
+        lambda: Run.create("a [b]", {}),
     ),
     "a mask of another length": (
         ValueError,

@@ -29,10 +29,15 @@ class Run:
 
     @classmethod
     def create(cls, path, config: dict) -> "Run":
-        """A new run. Raises `ValueError` if there is one already."""
+        """A new run. Raises `ValueError` if there is one already, or if Orbax could not find its checkpoints again."""
         path = Path(path)
         if path.exists():
             raise ValueError(f"Run: path must be new, but {path} exists. Go on with --resume {path}, or choose --name.")
+        if found := sorted(set("*?[]") & set(str(path.absolute()))):
+            raise ValueError(
+                f"Run: path must have none of * ? [ ], but {path.absolute()} has {' '.join(found)}, and Orbax, which "
+                "takes them for patterns, could not read its checkpoints again. Choose another --name or folder."
+            )
         path.mkdir(parents=True)
         (path / "config.json").write_text(json.dumps(config, indent=2) + "\n")
         return cls(path)
