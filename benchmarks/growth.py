@@ -15,7 +15,7 @@ import tyro
 
 from benchmarks import layers, others
 from benchmarks.report import RESULTS, heading, publish, table, watch
-from benchmarks.timing import interleaved, least, own_process, typical
+from benchmarks.timing import interleaved, own_process, paced, typical
 
 CONTENDERS = {
     "deferred": (layers.rnnjax, {}),
@@ -38,8 +38,7 @@ def measure(shape, places, rounds):
     facts, turns = {}, {}
     for name, (build, options) in CONTENDERS.items():
         facts[name], turn = places[name](build, "lstm", shape, True, **options)
-        steps = max(1, min(50, round(TURN / least([turn(1)]))))
-        turns[name] = lambda _, turn=turn, n=steps: turn(n)
+        turns[name] = paced(turn, TURN)
     times = interleaved(turns, rounds=rounds, steps=1, warm=0, pause=0.1)
     return {name: (facts[name], times[name]) for name in facts}
 
@@ -74,7 +73,7 @@ def main(record: bool = False, rounds: int = 3):
     used = watch()
     places = {name: own_process() for name in CONTENDERS}
     text, found = heading("How cost grows", "torch"), {}
-    text += "\nLSTM, forward + backward: median ms a step of training / MiB of temporary memory.\n"
+    text += "\nLSTM, forward + backward: median ms / MiB of temporary memory.\n"
     for name, shapes in SWEEPS.items():
         found[name] = {x: measure(shape, places, rounds) for x, shape in shapes.items()}
         rows = []

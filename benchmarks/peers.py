@@ -17,7 +17,7 @@ import tyro
 
 from benchmarks import layers, others
 from benchmarks.report import RESULTS, heading, publish, table, watch
-from benchmarks.timing import interleaved, least, own_process, ratio, typical
+from benchmarks.timing import interleaved, least, own_process, paced, ratio, typical
 
 SHAPES = [
     (4, 200, 256, 512),
@@ -56,13 +56,12 @@ def agree(name, facts, reference, rtol=1e-3):
 
 def measure(cell, shape, backward, rounds, places, gpu):
     """{name: (facts, seconds of its steps, one list a round)}"""
-    facts, turns, steps = {}, {}, {}
+    facts, turns = {}, {}
     for name, (build, options) in contenders(cell, gpu).items():
-        facts[name], turns[name] = places[name](build, cell, shape, backward, **options)
+        facts[name], turn = places[name](build, cell, shape, backward, **options)
         if (name, cell) not in OWN_EQUATIONS and name not in ("cudnn", "torch, float16", "torch, bfloat16"):
             agree(f"{name} on {cell} {shape}", facts[name], facts["rnnjax"])
-        steps[name] = max(1, min(50, round(TURN / least([turns[name](2)]))))
-    turns = {name: (lambda _, turn=turn, n=steps[name]: turn(n)) for name, turn in turns.items()}
+        turns[name] = paced(turn, TURN)
     times = interleaved(turns, rounds=rounds, steps=1, warm=0, pause=0.1)
     return {name: (facts[name], times[name]) for name in facts}
 

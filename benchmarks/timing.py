@@ -57,6 +57,12 @@ def turns(step):
     return turn
 
 
+def paced(turn, seconds):
+    """A turn of as many steps, 1 to 50, as fill about so many seconds, whatever number it is asked for."""
+    steps = max(1, min(50, round(seconds / least([turn(2)]))))
+    return lambda _: turn(steps)
+
+
 def interleaved(turns, *, rounds, steps, warm=2, pause=0.0):
     """{name: seconds of its steps, one list a round}: in every round each of {name: turn} once, in a random order.
 

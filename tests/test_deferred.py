@@ -74,7 +74,7 @@ def test_awkward_reversed_and_masked(name):
 
 @each
 def test_awkward_batched(name):
-    """Under the library's `batch`, with the batch inside the loop, on a CPU and as for a GPU."""
+    """Under the library's `batch`, with the batch inside the loop."""
 
     def batched(model):
         run = r.batch(model, 2)

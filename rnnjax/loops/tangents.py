@@ -26,8 +26,8 @@ INDEXED = {"gather", "dynamic_slice", "dynamic_update_slice", "scatter", "scatte
 # These stand still.
 STILL = {"stop_gradient", "sign", "floor", "ceil", "round"}
 # Quicker to compute again than to keep.
-CHEAP = LINEAR | {
-    "mul", "div", "max", "min", "select_n", "integer_pow", "square", "abs", "sign", "clamp", "stop_gradient",
+CHEAP = LINEAR | STILL | {
+    "mul", "div", "max", "min", "select_n", "integer_pow", "square", "abs", "clamp",
     "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "not", "iota",
 }  # fmt: skip
 NARROWING = {"split", "slice", "squeeze", "reshape"}
