@@ -19,7 +19,15 @@ from rnnjax.compose.stack import residual, stack
 from rnnjax.compose.with_loss import with_loss
 from rnnjax.contract import check
 from rnnjax.gradients.bptt import bptt
+from rnnjax.gradients.eprop import eprop
+from rnnjax.gradients.forward import forward_gradient
+from rnnjax.gradients.kf_rtrl import kf_rtrl
+from rnnjax.gradients.online import Credited
+from rnnjax.gradients.rflo import rflo
+from rnnjax.gradients.rtrl import rtrl
+from rnnjax.gradients.snap import snap
 from rnnjax.gradients.tbptt import tbptt
+from rnnjax.gradients.uoro import uoro
 from rnnjax.loops.checkpointed import checkpointed
 from rnnjax.loops.deferred import deferred
 from rnnjax.loops.masked import masked
@@ -35,5 +43,5 @@ __all__ = [
     "RNNParams", "LSTMParams", "LSTMState", "GRUParams", "DenseParams", "Noise",
     "scan", "deferred", "rolled", "checkpointed", "python", "masked",
     "batch", "stack", "residual", "bidirectional", "deep", "dropout", "seed", "with_loss", "apply",
-    "bptt", "tbptt",
+    "bptt", "tbptt", "rtrl", "snap", "uoro", "kf_rtrl", "eprop", "rflo", "forward_gradient", "Credited",
 ]  # fmt: skip

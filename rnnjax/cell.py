@@ -28,7 +28,7 @@ class Cell(NamedTuple):
     (from `scan`, `bidirectional`, or a stack of these) takes time-leading `xs` (and `keep`, a mask over time,
     as an optional last argument of `step`), and has the cell of its single step in `each`. It may also say in
     `remade: change -> cell` how it is made of its parts, each of them changed: `batch` then batches the parts, and a
-    loop sees the batch.
+    loop sees the batch. A batch of single steps has the cell of one stream in `one`.
 
     Example:
         >>> import jax, jax.numpy as jnp, rnnjax
@@ -52,6 +52,7 @@ class Cell(NamedTuple):
     affine: Callable[[PyTree, PyTree], tuple[PyTree, PyTree]] | None = None
     whole: Callable[..., tuple[PyTree, PyTree]] | None = None
     each: "Cell | None" = None
+    one: "Cell | None" = None
     remade: "Callable[[Callable[[Cell], Cell]], Cell] | None" = None
     name: str = ""
 

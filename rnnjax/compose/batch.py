@@ -45,8 +45,9 @@ def batch(cell: Cell, B: int) -> Cell:
         run = jax.vmap(cell.step, (None, 0, axis) + (axis,) * len(keep), (0, axis))
         return run(params, state, xs, *keep)
 
-    each = None if cell.each is None else batch(cell.each, B)
-    return Cell(cell.init, start, step, each=each, remade=None if within is None else within.remade)
+    if cell.each is None:
+        return Cell(cell.init, start, step, one=cell)
+    return Cell(cell.init, start, step, each=batch(cell.each, B), remade=None if within is None else within.remade)
 
 
 def _laid(tree, axis, across):

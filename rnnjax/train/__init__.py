@@ -3,6 +3,7 @@
 from rnnjax.train.checkpoint import Checkpoints
 from rnnjax.train.evaluate import evaluate
 from rnnjax.train.fit import fit
+from rnnjax.train.online import online
 from rnnjax.train.update import Metrics, Training, begin, update
 
-__all__ = ["Checkpoints", "Metrics", "Training", "begin", "evaluate", "fit", "update"]
+__all__ = ["Checkpoints", "Metrics", "Training", "begin", "evaluate", "fit", "online", "update"]

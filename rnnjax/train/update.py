@@ -25,12 +25,12 @@ class Metrics(NamedTuple):
     gradient: jax.Array
 
 
-def begin(cell: Cell, optimizer: optax.GradientTransformation, key: jax.Array) -> Training:
-    """A training at step 0: fresh params, and the cell's start."""
+def begin(cell: Cell, optimizer: optax.GradientTransformation, key: jax.Array, *x) -> Training:
+    """A training at step 0: fresh params, and the cell's start; that of an online gradient takes one step's input x."""
 
     def fresh(key):
         params = cell.init(key)
-        return Training(params, optimizer.init(params), cell.start(params), jnp.int32(0))
+        return Training(params, optimizer.init(params), cell.start(params, *x), jnp.int32(0))
 
     return jax.jit(fresh)(key)
 
@@ -59,10 +59,16 @@ def update(grad, optimizer: optax.GradientTransformation):
         (True, 100)
     """
 
+    return jax.jit(stepped(grad, optimizer), donate_argnums=0)
+
+
+def stepped(grad, optimizer):
+    """`update` before it is jitted."""
+
     def step(training, xs, keep=None):
         loss, grads, state = grad(training.params, training.state, xs, keep)
         updates, inner = optimizer.update(grads, training.optimizer, training.params)
         params = optax.apply_updates(training.params, updates)
         return Training(params, inner, state, training.step + 1), Metrics(loss, optax.tree.norm(grads))
 
-    return jax.jit(step, donate_argnums=0)
+    return step

@@ -1,0 +1,165 @@
+"""Gradients that go forward in time: known at every step, in memory that does not grow with their number."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cell import Cell, kind
+from rnnjax.compose.batch import batch
+from rnnjax.compose.dropout import Noise, seed
+from rnnjax.gradients.bptt import summed
+from rnnjax.gradients.numbers import numbers, vector
+from rnnjax.loops.carry import steps
+from rnnjax.loops.masked import masked
+
+
+class Credited(NamedTuple):
+    """The state of a cell, and what an online gradient remembers of how it came about."""
+
+    state: Any
+    credit: Any
+
+
+class Algorithm(NamedTuple):
+    """How credit is carried from step to step, for the list θ of the params' real arrays, and the vector s of the state.
+
+    Both functions are given `step: θ, s -> (s', loss), rest` at one input, where rest is what has no derivative.
+
+    - `begin: step, θ, s -> credit` before the first step;
+    - `follow: step, θ, s, credit -> s', rest, loss, grads, credit`, where grads is the slope of this loss by θ.
+    """
+
+    begin: Callable
+    follow: Callable
+
+
+@dataclasses.dataclass(frozen=True, repr=False)
+class Online:
+    """A gradient that goes forward in time, from a function such as `rtrl(cell)`.
+
+    Called as any gradient, `(params, state, xs, keep=None) -> (loss, grads, state)`, it starts from a plain state of
+    the cell with no credit, and gives a plain state back. From a `Credited` state, which `start` makes, it goes on with
+    the credit of the steps before, and gives such a state back: T calls with one step each are one call with T steps,
+    but that the params may be updated between them (`rnnjax.train.online` does).
+
+    `step(params, credited, x) -> credited, (loss, grads)` is one step.
+    """
+
+    name: str
+    cell: Cell
+    algorithm: Algorithm
+
+    def __repr__(self):
+        return f"{self.name}({self.cell})"
+
+    def init(self, key):
+        """Params of the cell."""
+        return self.cell.init(key)
+
+    def start(self, params, x):
+        """The `Credited` state before the first step, for one step's input x (of a batch, of all its streams)."""
+        return self.begun(params, self.cell.start(params), x)
+
+    def begun(self, params, state, x):
+        """A state of the cell with no credit yet."""
+        B = self._streams(x)
+        if B is None:
+            return Credited(state, self._credit(params, state, x))
+        one, own = jax.tree.map(lambda a: a[0], (state, x))
+        credit = jax.tree.map(lambda c: jnp.broadcast_to(c, (B, *c.shape)), self._credit(params, one, own))
+        return Credited(state, credit)
+
+    def step(self, params, credited, x, *keep):
+        """One step: the slope of its loss, summed over the streams of a batch, and the credit after it."""
+        B = self._streams(x)
+        run, x = (masked(self._stream()), (x, *keep)) if keep else (self._stream(), x)
+        if B is None:
+            return run.step(params, credited, x)
+        credited, out = batch(run, B).step(params, credited, x)
+        return credited, jax.tree.map(lambda y: y.sum(0), out)
+
+    def __call__(self, params, state, xs, keep=None, *, key=None):
+        T = steps(self.name, xs)
+        if not T:
+            summed(self.name, jnp.zeros(0))
+        plain = not isinstance(state, Credited)
+        first = jax.tree.map(lambda x: x[0], xs)
+        if plain:
+            state = self.begun(params, state, first)
+        B = self._streams(first)
+        if key is not None:
+            state = Credited(state.state, seed(state.credit, key, B))
+
+        def body(carry, x):
+            state, total = carry
+            state, out = self.step(params, state, *x)
+            return (state, jax.tree.map(jnp.add, total, out)), None
+
+        xs = (xs,) if keep is None else (xs, keep)
+        like = jax.eval_shape(self.step, params, state, *jax.tree.map(lambda x: x[0], xs))[1]
+        zero = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), like)
+        (state, (loss, grads)), _ = jax.lax.scan(body, (state, zero), xs)
+        number = T * (B or 1) if keep is None else jnp.maximum(keep.sum(dtype=loss.dtype), 1)
+        return loss / number, jax.tree.map(lambda g: g / number, grads), state.state if plain else state
+
+    def _streams(self, x):
+        """How many streams one step's input has, None where the cell is of one."""
+        return None if self.cell.one is None else jax.tree.leaves(x)[0].shape[0]
+
+    def _stream(self):
+        one = self.cell.one or self.cell
+
+        def step(params, credited, x):
+            θ, params_of = numbers(params)
+            s, state_of = vector(credited.state)
+            run = _flat(self.name, one, params_of, state_of, x)
+            s, rest, loss, grads, credit = self.algorithm.follow(run, θ, s, credited.credit)
+            return Credited(vector(rest)[1](s), credit), (loss, params_of(grads))
+
+        return Cell(one.init, one.start, step)
+
+    def _credit(self, params, state, x):
+        θ, params_of = numbers(params)
+        s, state_of = vector(state)
+        return self.algorithm.begin(_flat(self.name, self.cell.one or self.cell, params_of, state_of, x), θ, s)
+
+
+def learner(name, cell, algorithm):
+    """The `Online` gradient of a cell with a loss, of one step or over whole sequences."""
+    return Online(name, cell if cell.each is None else cell.each, algorithm)
+
+
+def _flat(where, cell, params_of, state_of, x):
+    """A step at one input, from and to real numbers. `change` is what to do with `cell.step` first."""
+
+    def step(θ, s, change=lambda step: step):
+        after, loss = change(cell.step)(params_of(θ), state_of(s), x)
+        if not (isinstance(loss, jax.Array) and loss.ndim == 0 and jnp.issubdtype(loss.dtype, jnp.floating)):
+            raise TypeError(
+                f"{where}: the cell must give one loss a step, but y is {jax.tree.map(kind, loss)}. "
+                "Use with_loss(cell, loss)."
+            )
+        return (vector(after)[0], loss), after
+
+    return step
+
+
+def sign(where, noise: Noise, like):
+    """Random signs of this step in the shapes and dtypes of a tree, and the `Noise` of the next."""
+    leaves, shape = jax.tree.flatten(like)
+    keys = jax.random.split(jax.random.fold_in(needed(where, noise), noise.step), len(leaves))
+    signs = [jax.random.rademacher(key, x.shape, x.dtype) for key, x in zip(keys, leaves)]
+    return jax.tree.unflatten(shape, signs), Noise(noise.key, noise.step + 1)
+
+
+def needed(where, noise: Noise):
+    """The key, refused if there is none."""
+    if noise.key is None:
+        raise ValueError(
+            f"{where}: what it draws must come from a key, but there is none. Give key=jax.random.key(0), or go on from "
+            "rnnjax.seed(gradient.start(params, x), key)."
+        )
+    return noise.key
