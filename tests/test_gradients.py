@@ -255,7 +255,9 @@ def test_tbptt_keeps_one_window():
     assert long < 2 * short < memory(r.bptt(model), 10_000) / 20
 
 
-@pytest.mark.parametrize("gradient", [r.bptt, functools.partial(r.tbptt, window=4, stride=3)], ids=["bptt", "tbptt"])
+@pytest.mark.parametrize(
+    "gradient", [r.bptt, functools.partial(r.tbptt, window=4, stride=3), r.rtrl], ids=["bptt", "tbptt", "rtrl"]
+)
 def test_one_compile(gradient):
     """Many calls, with the state carried on and cells built anew, compile once."""
     traces = []

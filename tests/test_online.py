@@ -1,4 +1,4 @@
-"""Gradients that go forward in time: the exact one is in GRADIENTS; here the approximate, the random, and what is kept."""
+"""Gradients that go forward in time: the exact one is in GRADIENTS; here the others, and what is kept."""
 
 import functools
 
@@ -229,7 +229,7 @@ def test_unbiased(name, cell):
 
 
 def test_variances():
-    """Relative variances are as the papers order them, and that of the forward gradient is P - 1 of the norm squared."""
+    """Relative variances are as the papers order them, and that of the forward gradient is P - 1."""
     model, args = r.with_loss(CELLS["lstm"], squared), problem(CELLS["lstm"])
     exact = ravel_pytree(jax.jit(r.bptt(model))(*args)[1])[0]
     found = {}
@@ -286,7 +286,7 @@ def test_batch_is_the_mean_of_its_streams(name):
     learner = ALL[name](r.batch(model, B))
     if name == "rflo":
         state = learner.begun(params, state, jax.tree.map(lambda x: x[0], xs))
-        noise, J = state.credit
+        _, J = state.credit
         state = state._replace(credit=(r.Noise(jnp.stack([KEY] * B), jnp.zeros(B, int)), J))
     loss, grads, after = jax.jit(learner)(params, state, xs, keep)
     state, after = (s.state if isinstance(s, r.Credited) else s for s in (state, after))

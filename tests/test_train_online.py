@@ -37,7 +37,7 @@ def test_online_from_a_plain_state():
     learner = r.rtrl(model)
     xs = jnp.asarray(inputs(T, n, dtype=np.float32)), jnp.asarray(inputs(T, m, seed=7, dtype=np.float32))
     plain = begin(model, optimizer, jax.random.key(0))
-    params, state = jax.tree.map(jnp.array, (plain.params, plain.state))
+    params = jax.tree.map(jnp.array, plain.params)
     training, metrics = online(learner, optimizer)(plain, xs)
     credited = learner.start(params, (xs[0][0], xs[1][0]))
     norms = []

@@ -13,9 +13,9 @@ def eprop(cell: Cell):
         e' = (∂s'/∂s)|local e + ∂s'/∂θ,   dL/dθ = (∂L/∂s') e' + ∂L/∂θ
 
     The local derivative is what a unit keeps of itself without passing through a recurrent product: the forget gate of
-    an LSTM's c, z of a GRU's h, a leak. The learning signal ∂L/∂s' goes back through layers and the readout by their own
-    weights (symmetric e-prop; see `rflo` for random ones). Cost: O(P) a step. Exact for a diagonal recurrence; of a
-    vanilla RNN, which keeps nothing of itself, only the credit of the last step is left.
+    an LSTM's c, z of a GRU's h, a leak. The learning signal ∂L/∂s' goes back through layers and the readout by their
+    own weights (symmetric e-prop; see `rflo` for random ones). Cost: O(P) a step. Exact for a diagonal recurrence; of
+    a vanilla RNN, which keeps nothing of itself, only the credit of the last step is left.
 
     Args and result are those of `rtrl`.
 

@@ -5,7 +5,8 @@ import jax.numpy as jnp
 
 from rnnjax.cell import Cell, interned
 from rnnjax.compose.dropout import Noise
-from rnnjax.gradients.online import Algorithm, learner, sign
+from rnnjax.gradients.noise import sign
+from rnnjax.gradients.online import Algorithm, learner
 
 
 @interned

@@ -8,7 +8,8 @@ import jax.numpy as jnp
 from rnnjax.cell import Cell, interned
 from rnnjax.compose.dropout import Noise
 from rnnjax.gradients.kronecker import slope, tapped
-from rnnjax.gradients.online import Algorithm, learner, sign
+from rnnjax.gradients.noise import sign
+from rnnjax.gradients.online import Algorithm, learner
 from rnnjax.gradients.uoro import balance
 
 
@@ -20,10 +21,10 @@ def kf_rtrl(cell: Cell):
         u' = p σ u + q τ û,   A' = (σ/p) (∂s'/∂s) A + (τ/q) ∂s'/∂z,   σ, τ random signs
         p² = |(∂s'/∂s) A| / |u|,   q² = |∂s'/∂z| / |û|
 
-    The sums are found in the equations of the step: one for a vanilla RNN or an LSTM, three for a GRU (its W, its U, and
-    the bias inside the reset). Every param that the state waits for must enter by one product with a vector or be one
-    term of such a sum; of any other cell (an embedding, a weight used twice, an elementwise one) a `ValueError` tells
-    the param. Memory is O(m k), time O(m² k) a step, for P = a k params.
+    The sums are found in the equations of the step: one for a vanilla RNN or an LSTM, three for a GRU (its W, its U,
+    and the bias inside the reset). Every param that the state waits for must enter by one product with a vector or be
+    one term of such a sum; of any other cell (an embedding, a weight used twice, an elementwise one) a `ValueError`
+    tells the param. Memory is O(m k), time O(m² k) a step, for P = a k params.
 
     Args and result are those of `rtrl`; the key is given as to `uoro`.
 

@@ -47,7 +47,7 @@ def tapped(step, taps=None, found=None):
 
 
 def slope(factors, pairs, credit, grads):
-    """`grads`, a list of the params' arrays, and what credit (m,) by the state adds, where ∂s/∂ of a factor's is u ⊗ A."""
+    """`grads`, a list of the params' arrays, and what credit (m,) by the state adds, with u ⊗ A for each factor."""
     for factor, (u, A) in zip(factors, pairs):
         pieces = jnp.split(u, np.cumsum(factor.lengths())[:-1])
         for piece, (leaf, _, transposed) in zip(pieces, factor.entries):
@@ -74,7 +74,7 @@ def _factors(jaxpr, names, n_state):
         if entry is None:
             by = " and ".join(eqn.primitive.name for eqn in readers) or "itself being the state"
             raise ValueError(
-                f"kf_rtrl: every param that the state waits for must enter by one product with a vector or one sum, but "
+                "kf_rtrl: every param that the state waits for must enter by one product with a vector or one sum, but "
                 f"params{name} enters by {by}. Use rtrl, snap or uoro."
             )
         found.setdefault(_summed(readers[0].outvars[0], live, state), []).append((leaf, *entry))

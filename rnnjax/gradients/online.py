@@ -9,7 +9,7 @@ import jax.numpy as jnp
 
 from rnnjax.cell import Cell, kind
 from rnnjax.compose.batch import batch
-from rnnjax.compose.dropout import Noise, seed
+from rnnjax.compose.dropout import seed
 from rnnjax.gradients.bptt import summed
 from rnnjax.gradients.numbers import numbers, vector
 from rnnjax.loops.carry import steps
@@ -24,7 +24,7 @@ class Credited(NamedTuple):
 
 
 class Algorithm(NamedTuple):
-    """How credit is carried from step to step, for the list θ of the params' real arrays, and the vector s of the state.
+    """How credit is carried from step to step, for the list θ of the params' arrays and the vector s of the state.
 
     Both functions are given `step: θ, s -> (s', loss), rest` at one input, where rest is what has no derivative.
 
@@ -145,21 +145,3 @@ def _flat(where, cell, params_of, state_of, x):
         return (vector(after)[0], loss), after
 
     return step
-
-
-def sign(where, noise: Noise, like):
-    """Random signs of this step in the shapes and dtypes of a tree, and the `Noise` of the next."""
-    leaves, shape = jax.tree.flatten(like)
-    keys = jax.random.split(jax.random.fold_in(needed(where, noise), noise.step), len(leaves))
-    signs = [jax.random.rademacher(key, x.shape, x.dtype) for key, x in zip(keys, leaves)]
-    return jax.tree.unflatten(shape, signs), Noise(noise.key, noise.step + 1)
-
-
-def needed(where, noise: Noise):
-    """The key, refused if there is none."""
-    if noise.key is None:
-        raise ValueError(
-            f"{where}: what it draws must come from a key, but there is none. Give key=jax.random.key(0), or go on from "
-            "rnnjax.seed(gradient.start(params, x), key)."
-        )
-    return noise.key

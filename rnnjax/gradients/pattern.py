@@ -1,6 +1,7 @@
-"""Which numbers a result waits for, read from a function's equations: the sparsity of its Jacobian, whatever the values."""
+"""Which numbers a result waits for, read from a function's equations: the pattern of its Jacobian at any values."""
 
 import functools
+import itertools
 
 import jax
 import jax.numpy as jnp
@@ -14,9 +15,9 @@ from rnnjax.loops.equations import OPENED
 ELEMENTWISE = {
     "add", "add_any", "sub", "mul", "div", "rem", "neg", "abs", "sign", "max", "min", "pow", "integer_pow", "square",
     "one_minus_square", "sqrt", "rsqrt", "cbrt", "exp", "exp2", "expm1", "log", "log1p", "log2", "logistic", "tanh",
-    "sin", "cos", "tan", "sinh", "cosh", "asin", "acos", "atan", "asinh", "acosh", "atanh", "atan2", "erf", "erfc", "erf_inv", "lgamma", "digamma",
-    "floor", "ceil", "round", "clamp", "select_n", "convert_element_type", "reduce_precision", "copy", "real", "imag",
-    "complex", "conj", "name",
+    "sin", "cos", "tan", "sinh", "cosh", "asin", "acos", "atan", "asinh", "acosh", "atanh", "atan2", "erf", "erfc",
+    "erf_inv", "lgamma", "digamma", "floor", "ceil", "round", "clamp", "select_n", "convert_element_type",
+    "reduce_precision", "copy", "real", "imag", "complex", "conj", "name",
 }  # fmt: skip
 # Each result is one of the operands' numbers, or stays what it is when they change.
 MOVING = {
@@ -35,12 +36,12 @@ def dependencies(function, *args):
     closed = jax.make_jaxpr(function)(*args)
     sizes = np.cumsum([0, *(np.size(x) for x in args)])
     every = sparse.identity(sizes[-1], bool, "csr")
-    (out,) = _through(closed.jaxpr, [every[a:b] for a, b in zip(sizes, sizes[1:])])
+    (out,) = _through(closed.jaxpr, [every[a:b] for a, b in itertools.pairwise(sizes)])
     return _nothing(closed.jaxpr.outvars[0], every) if out is None else out
 
 
 def _through(jaxpr, operands, still=True):
-    """The matrices of a jaxpr's results, None where nothing is waited for. `still`: whether integers pass nothing on."""
+    """The matrices of a jaxpr's results, None where nothing is waited for. If `still`, integers pass nothing on."""
     env = dict(zip(jaxpr.invars, operands))
 
     def read(v):

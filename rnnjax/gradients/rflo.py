@@ -6,7 +6,8 @@ from rnnjax.cell import Cell, interned
 from rnnjax.compose.dropout import Noise
 from rnnjax.gradients.influence import influence
 from rnnjax.gradients.local import local
-from rnnjax.gradients.online import Algorithm, learner, needed
+from rnnjax.gradients.noise import needed
+from rnnjax.gradients.online import Algorithm, learner
 
 
 @interned

@@ -13,8 +13,8 @@ def rtrl(cell: Cell):
         dL/dθ = (∂L/∂s) J + ∂L/∂θ at each step
 
     Of J only those numbers are kept that can be other than zero, which is read from the equations of the step: where
-    each unit has only itself in its recurrence (a diagonal ∂s'/∂s, as that of a gated linear unit), J is as large as θ, and a
-    step costs O(P); of two layers, the params of the upper have no influence on the lower. A densely connected layer
+    each unit has only itself in its recurrence (a diagonal ∂s'/∂s, as of a gated linear unit), J is as large as θ, and
+    a step costs O(P); of two layers, the params of the upper have no influence on the lower. A densely connected layer
     of m units with P params takes m P numbers and m² P operations a step. In a batch, every stream has its own J.
 
     Args:

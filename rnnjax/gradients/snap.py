@@ -9,7 +9,7 @@ from rnnjax.gradients.online import learner
 def snap(cell: Cell, n: int = 1):
     """`rtrl` with the influence J = ∂s/∂θ kept only where a param reaches a number of the state within n steps.
 
-        J' = ((∂s'/∂s) J + ∂s'/∂θ) * mask,   mask: where ∂s'/∂θ, or for n = 2 (∂s'/∂s) ∂s'/∂θ too, ... can be other than 0
+        J' = ((∂s'/∂s) J + ∂s'/∂θ) * mask,   mask: where ∂s'/∂θ, for n = 2 also (∂s'/∂s) ∂s'/∂θ, ... can be non-zero
 
     The mask is read from the equations of the step. For n = 1 each param of a gate reaches its own unit only, and the
     cost is O(P) a step beside that of ∂s'/∂s; a densely connected cell is whole at n = 2 (with a sparse U it would not

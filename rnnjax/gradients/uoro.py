@@ -5,8 +5,9 @@ import jax.numpy as jnp
 
 from rnnjax.cell import Cell, interned
 from rnnjax.compose.dropout import Noise
+from rnnjax.gradients.noise import sign
 from rnnjax.gradients.numbers import vector
-from rnnjax.gradients.online import Algorithm, learner, sign
+from rnnjax.gradients.online import Algorithm, learner
 
 TINY = 1e-7
 
