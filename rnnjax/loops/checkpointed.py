@@ -1,6 +1,5 @@
 """BPTT in less memory: keep a state every segment and compute the steps between anew in the reverse pass."""
 
-import functools
 import math
 
 import jax
@@ -9,54 +8,82 @@ import jax.numpy as jnp
 from rnnjax.cell import sizes
 from rnnjax.loops.carry import checked, placed, steps
 from rnnjax.loops.deferred import deferred
+from rnnjax.loops.treeverse import treeverse
 
 
-def checkpointed(cell, params, state, xs, *, reverse=False, segments=None):
-    """Run `cell` over time-leading `xs` as `deferred` does, keeping only one state a segment for the gradient.
+def checkpointed(cell, params, state, xs, *, reverse=False, segments=None, snapshots=None):
+    """Run `cell` over time-leading `xs` as `deferred` does, keeping a few states for the gradient and no more.
 
-    With T steps in S segments the reverse pass keeps S states and, for one segment at a time, T/S steps' worth of
-    activations, and runs every step forward once more. `segments` is about √T by default, where that memory is least,
-    O(√T): a divisor of T if one is near, for steps left over are run apart, and joining the outputs copies them.
+    The reverse pass runs steps forward anew, a segment at a time, and holds the activations of one. Of T steps
+
+    - in `segments` S it keeps S states, holds T/S steps' activations, and runs each step once more. By default S is
+      about √T, where that memory is least, O(√T): a divisor of T if one is near, for steps left over are run apart,
+      and joining the outputs copies them;
+    - with `snapshots` S it keeps at most S states, beside those at work, and runs each step at most r + 1 times, the
+      first among them: r is the least with C(S + r, S) >= segments, and no schedule makes do with fewer runs. There
+      are `segments` segments, or by default as many as make them S steps long, so that activations and states are
+      alike in size. That memory is O(S) whatever T is: O(log T) at S = log₂ T, where r is at most log₂ T too. S = 10
+      and r = 7 do for 10⁵ steps.
+
+    With as many snapshots as segments or more, or none asked for, there are derivatives of any order, as those of
+    `deferred`. With fewer there is reverse mode, once, and forward mode over it (`jax.hessian`), but no forward mode
+    alone: use `segments` for that.
 
         >>> rnnjax.scan(rnnjax.lstm(3, 4), rnnjax.checkpointed, segments=10)
         scan(lstm(3, 4), loop=checkpointed, segments=10)
+        >>> cell = rnnjax.scan(rnnjax.rnn(1, 4), rnnjax.checkpointed, snapshots=3)
+        >>> params = cell.init(jax.random.key(0))
+        >>> slope = jax.grad(lambda xs: cell.step(params, cell.start(params), xs)[0].sum())(jnp.ones((90, 1)))
+        >>> slope.shape
+        (90, 1)
 
     Griewank 1992, https://doi.org/10.1080/10556789208805505; Chen et al. 2016, https://arxiv.org/abs/1604.06174
     """
     T = steps("checkpointed", xs)
-    S = _even(T) if segments is None else segments
-    sizes("checkpointed", segments=S)
-    if S > max(T, 1):
-        raise ValueError(f"checkpointed: segments must be at most the {T} steps, but segments is {S}. Give fewer.")
-    size = max(1, math.ceil(T / S))
+    given = dict(segments=segments, snapshots=snapshots)
+    sizes("checkpointed", **{name: number for name, number in given.items() if number is not None})
+    if segments is None:
+        segments = max(1, _even(T, math.isqrt(T)) if snapshots is None else math.ceil(T / _even(T, snapshots)))
+    if segments > max(T, 1):
+        raise ValueError(
+            f"checkpointed: segments must be at most the {T} steps, but segments is {segments}. Give fewer."
+        )
+    size = max(1, math.ceil(T / segments))
+    body = checked("checkpointed", cell, params)
+    state = placed(body, state, xs, params)
 
-    @functools.partial(jax.checkpoint, prevent_cse=False)
-    def segment(state, xs):
+    def run(state, xs):
         return deferred(cell, params, state, xs, reverse=reverse)
+
+    segment = jax.checkpoint(run, prevent_cse=False)
 
     def segments_of(state, xs):
         chunks = jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), xs)
-        state, ys = jax.lax.scan(segment, state, chunks, reverse=reverse)
+        if snapshots is None or T // size <= snapshots or not jax.tree.leaves(state):
+            state, ys = jax.lax.scan(segment, state, chunks, reverse=reverse)
+        else:
+            after, _ = jax.eval_shape(body, state, jax.tree.map(lambda x: x[0], xs))
+            state = jax.tree.map(lambda s, after: jnp.asarray(s, after.dtype), state, after)
+            state, ys = treeverse(run, state, chunks, snapshots=snapshots, reverse=reverse)
         return state, jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:]), ys)
 
-    def part(xs, *cut):
+    def part(*cut):
         return jax.tree.map(lambda x: x[slice(*cut)], xs)
 
-    state = placed(checked("checkpointed", cell, params), state, xs, params)
     rest = T % size
     if rest == 0:
         return segments_of(state, xs)
     if reverse:
-        state, last = segments_of(state, part(xs, rest, None))
-        state, first = segment(state, part(xs, rest))
+        state, last = segments_of(state, part(rest, None))
+        state, first = segment(state, part(rest))
     else:
-        state, first = segments_of(state, part(xs, T - rest))
-        state, last = segment(state, part(xs, T - rest, None))
+        state, first = segments_of(state, part(T - rest))
+        state, last = segment(state, part(T - rest, None))
     return state, jax.tree.map(lambda *ys: jnp.concatenate(ys), first, last)
 
 
-def _even(T):
-    """The divisor of T nearest to √T, or √T if none is within a factor of 2."""
-    root = max(1, math.isqrt(T))
-    near = [S for S in range(max(1, root // 2), 2 * root + 1) if T % S == 0]
-    return min(near, key=lambda S: abs(S - root), default=root)
+def _even(T, near):
+    """The divisor of T nearest to `near`, or that itself if none is within a factor of 2."""
+    near = max(1, near)
+    divisors = [k for k in range(max(1, near // 2), 2 * near + 1) if T % k == 0]
+    return min(divisors, key=lambda k: abs(k - near), default=near)
