@@ -30,6 +30,10 @@ TRAINED = {
     "bptt": lambda B: (r.bptt, r.batch(MODEL, B)),
     "scan of batch": lambda B: (r.bptt, r.scan(r.batch(MODEL.each, B))),
     "checkpointed": lambda B: (r.bptt, r.batch(r.with_loss(r.deep(r.gru, n, 2, loop=r.checkpointed), squared), B)),
+    "snapshots": lambda B: (
+        r.bptt,
+        r.batch(r.with_loss(r.deep(r.gru, n, 2, loop=r.checkpointed, snapshots=2), squared), B),
+    ),
     "both ways": lambda B: (r.bptt, r.batch(r.with_loss(r.deep(r.gru, n, 1, bidirectional=True), squared), B)),
     "bptt, masked": lambda B: (r.bptt, r.batch(MODEL, B)),
     "tbptt": lambda B: (functools.partial(r.tbptt, window=2), r.batch(MODEL, B)),

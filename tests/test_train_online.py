@@ -4,9 +4,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+import pytest
 
 import rnnjax as r
-from conftest import SINGLE, T, inputs, m, n, same, squared
+from conftest import SINGLE, B, T, inputs, m, n, same, squared
 from rnnjax.train import begin, online, update
 
 
@@ -46,3 +47,47 @@ def test_online_from_a_plain_state():
         norms.append(optax.tree.norm(grads))
     np.testing.assert_allclose(metrics.gradient, norms, rtol=1e-5)
     same(training.state, credited.state, **SINGLE)
+
+
+@pytest.mark.parametrize("window, stride", [(5, 2), (6, 3), (4, 4), (3, 1)])
+def test_updates_every_stride(window, stride):
+    """Truncated BPTT with an update every stride, against a Python loop that goes back through the whole window."""
+    cell, optimizer, steps = r.gru(n, m), optax.sgd(0.1), 12
+    model = r.batch(r.with_loss(r.scan(cell), squared), B)
+    grad = r.tbptt(model, window=window, stride=stride)
+    xs = [jnp.asarray(inputs(steps, B, k, seed=k, dtype=np.float32)) for k in (n, m)]
+    keep = jnp.asarray(np.random.default_rng(0).random((steps, B)) < 0.8)
+    training = begin(grad, optimizer, jax.random.key(0), tuple(x[0] for x in xs))
+    params, before = training.params, [cell.start(training.params)] * B
+    losses = []
+    for now in range(stride, steps + 1, stride):
+        first = max(0, now - window)
+
+        def objective(params, now=now, first=first, before=before):
+            total, after = 0.0, []
+            for b in range(B):
+                h = before[b]
+                for t in range(first, now):
+                    h, y = cell.step(params, h, xs[0][t, b]) if keep[t, b] else (h, None)
+                    total += squared(y, xs[1][t, b]) if keep[t, b] and t >= now - stride else 0.0
+                    if t == max(0, now + stride - window) - 1:
+                        after.append(h)
+            return total / keep[now - stride : now].sum(), after or before
+
+        (loss, before), slope = jax.value_and_grad(objective, has_aux=True)(params)
+        params = jax.tree.map(lambda p, g: p - 0.1 * g, params, slope)
+        losses.append(loss)
+    training, metrics = online(grad, optimizer)(training, tuple(xs), keep)
+    same((training.params, metrics.loss), (params, jnp.stack(losses)), rtol=1e-4, atol=1e-5)
+
+
+def test_refused():
+    model, optimizer = r.with_loss(r.rnn(n, m), squared), optax.sgd(0.1)
+    grad, xs = r.tbptt(model, window=4, stride=2), (jnp.ones((T, n)), jnp.zeros((T, m)))
+    training = begin(grad, optimizer, jax.random.key(0), (xs[0][0], xs[1][0]))
+    with pytest.raises(
+        ValueError, match=r"^online: stride must divide the number of steps, but stride is 2 and xs has 7"
+    ):
+        online(grad, optimizer)(training, xs)
+    with pytest.raises(ValueError, match=r"^tbptt: with a past, xs must have the 2 steps of a stride, but xs has 7"):
+        grad(training.params, training.state, xs)

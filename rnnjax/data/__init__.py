@@ -4,11 +4,13 @@ All of it is NumPy on the host and a pure function of its arguments, so a run re
 """
 
 from rnnjax.data.batches import Batch, batches, keep, pad
+from rnnjax.data.memory import SILENT, delayed_xor
 from rnnjax.data.text import bible, read, split
 from rnnjax.data.vocabulary import Vocabulary, byte_level, characters, words
 from rnnjax.data.windows import Windows, windows
 
 __all__ = [
+    "SILENT",
     "Batch",
     "Vocabulary",
     "Windows",
@@ -16,6 +18,7 @@ __all__ = [
     "bible",
     "byte_level",
     "characters",
+    "delayed_xor",
     "keep",
     "pad",
     "read",

@@ -1,5 +1,7 @@
 """The influence of each param on the state, as much of it as can be other than zero."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -52,4 +54,4 @@ def _product(a, j):
     """The sum over r of a (q, r, ...) and j (r, ...); a matrix product where a is the same for all of j."""
     if np.prod(a.shape[2:]) == 1:
         return (a.reshape(a.shape[:2]) @ j.reshape(len(j), -1)).reshape(len(a), *j.shape[1:])
-    return (a * j[None]).sum(1)
+    return functools.reduce(jnp.add, (a[:, k] * j[k][None] for k in range(len(j))))

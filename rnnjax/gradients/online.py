@@ -51,6 +51,7 @@ class Online:
     name: str
     cell: Cell
     algorithm: Algorithm
+    stride: int = 1
 
     def __repr__(self):
         return f"{self.name}({self.cell})"

@@ -9,6 +9,7 @@ import numpy as np
 
 from rnnjax.cell import Cell, interned, sizes
 from rnnjax.gradients.bptt import count, given, over_time, summed
+from rnnjax.gradients.lookback import Truncated
 from rnnjax.loops.carry import placed, steps
 
 
@@ -28,8 +29,11 @@ def tbptt(cell: Cell, *, window: int, stride: int | None = None):
         stride: how many steps of new losses each window brings, at most `window`.
 
     Returns `gradient(params, state, xs, keep=None) -> (loss, grads, state)`, as `bptt`. Activations are kept for one
-    window at a time, and each step is computed about `window / stride` times. Any number of steps will do. To update
-    the params every window, give the windows one by one and carry the state on, as `train` does.
+    window at a time, and each step is computed about `window / stride` times. Any number of steps will do.
+
+    To update the params every `stride` steps, give those steps one call after another, and carry the state on. With
+    windows end to end a plain state will do; to look back further than that, begin with that of `start(params, x)`,
+    which has the inputs of the last `window - stride` steps in it (or use `rnnjax.train.online`).
 
     Example:
         >>> import optax
@@ -92,4 +96,4 @@ def tbptt(cell: Cell, *, window: int, stride: int | None = None):
         (_, after, loss, grads), _ = jax.lax.scan(window_at, carry, times)
         return loss, grads, after
 
-    return gradient
+    return Truncated(cell, window, stride, gradient)

@@ -2,21 +2,25 @@
 
 import jax
 
+from rnnjax.gradients.lookback import Truncated
 from rnnjax.gradients.online import Credited, Online
+from rnnjax.loops.carry import steps
 from rnnjax.train.update import stepped
 
 
-def online(grad: Online, optimizer):
+def online(grad: Online | Truncated, optimizer):
     """The function `(training, xs, keep=None) -> (training, metrics)`: at each step of xs a gradient and an update.
 
     Args:
-        grad: an online gradient, as `rtrl(cell)`, `snap(cell)`, `uoro(cell)`.
+        grad: an online gradient, as `rtrl(cell)`, `snap(cell)`, `uoro(cell)`; or `tbptt(cell, window=..., stride=...)`,
+            with which there is an update every `stride` steps, whose gradient flows back `window` steps.
         optimizer: any optax optimizer.
 
-    It takes the place of `update`, is jitted as it is, and gives the metrics of every step, (T,) each. From
+    It takes the place of `update`, is jitted as it is, and gives the metrics of every update, (T / stride,) each. From
     `begin(grad, optimizer, key, x)`, whose x is one step's input, credit goes on from call to call; from the plain
-    state of the cell it begins with each call. What an update changes is not undone in the influence, which is of the
-    params as they were (the usual approximation of online learning: small steps).
+    state of the cell it begins with each call. What an update changes is not undone in an influence, which is of the
+    params as they were (the usual approximation of online learning: small steps). Raises `ValueError` if stride does
+    not divide T.
 
     Example:
         >>> import optax
@@ -34,12 +38,18 @@ def online(grad: Online, optimizer):
     one = stepped(grad, optimizer)
 
     def run(training, xs, keep=None):
+        T = steps("online", xs)
+        if T % grad.stride:
+            raise ValueError(
+                f"online: stride must divide the number of steps, but stride is {grad.stride} and xs has {T} steps. "
+                "Leave the rest for the next call."
+            )
         plain = not isinstance(training.state, Credited)
         if plain:
             first = jax.tree.map(lambda x: x[0], xs)
             training = training._replace(state=grad.begun(training.params, training.state, first))
-        singles = jax.tree.map(lambda x: x[:, None], (xs, keep))
-        training, metrics = jax.lax.scan(lambda training, x: one(training, *x), training, singles)
+        strides = jax.tree.map(lambda x: x.reshape(-1, grad.stride, *x.shape[1:]), (xs, keep))
+        training, metrics = jax.lax.scan(lambda training, x: one(training, *x), training, strides)
         return training._replace(state=training.state.state) if plain else training, metrics
 
     return jax.jit(run, donate_argnums=0)
