@@ -2,7 +2,7 @@
 
     python -m benchmarks.credit [--record]
 
-An LSTM, and a diagonal recurrence, with a loss at every step: time and temporary memory over T. Then the variance of the
+An LSTM and a diagonal recurrence with a loss at every step: time and temporary memory over T. Then the variance of the
 unbiased estimates, over T.
 """
 

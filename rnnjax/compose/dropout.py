@@ -15,11 +15,18 @@ class Noise(NamedTuple):
     step: jax.Array | None = None
 
 
+class Shared(NamedTuple):
+    """A key that all streams of a batch share, or None."""
+
+    key: jax.Array | None = None
+
+
 def seed(state: Any, key: jax.Array, B: int | None = None) -> Any:
     """Turn on every random cell of a model: give each `Noise` in its state a key of its own.
 
     The state that `start` gives is silent, which is how a model is evaluated. For the state of `batch(model, B)`
-    give B, and every stream draws for itself. Step t of a cell draws from `fold_in(key, t)`, whatever the loop.
+    give B, and every stream draws for itself (but for a `Shared` key). Step t of a cell draws from `fold_in(key, t)`,
+    whatever the loop.
 
         >>> model = rnnjax.scan(rnnjax.dropout(0.5))
         >>> silent = model.start(())
@@ -28,11 +35,13 @@ def seed(state: Any, key: jax.Array, B: int | None = None) -> Any:
         >>> print(jnp.unique(model.step((), silent, xs)[1]), jnp.unique(model.step((), noise, xs)[1]))
         [1.] [0. 2.]
     """
-    leaves, tree = jax.tree.flatten(state, is_leaf=lambda s: isinstance(s, Noise))
+    leaves, tree = jax.tree.flatten(state, is_leaf=lambda s: isinstance(s, (Noise, Shared)))
     for i, leaf in enumerate(leaves):
+        own, lanes = jax.random.fold_in(key, i), () if B is None else (B,)
         if isinstance(leaf, Noise):
-            own, shape = jax.random.fold_in(key, i), () if B is None else (B,)
-            leaves[i] = Noise(own if B is None else jax.random.split(own, B), jnp.zeros(shape, jnp.int32))
+            leaves[i] = Noise(own if B is None else jax.random.split(own, B), jnp.zeros(lanes, jnp.int32))
+        elif isinstance(leaf, Shared):
+            leaves[i] = Shared(jnp.broadcast_to(own, (*lanes, *own.shape)))
     return jax.tree.unflatten(tree, leaves)
 
 

@@ -2,7 +2,7 @@
 
 import jax
 
-from rnnjax.compose.dropout import Noise
+from rnnjax.compose.dropout import Noise, Shared
 
 
 def sign(where, noise: Noise, like):
@@ -13,7 +13,7 @@ def sign(where, noise: Noise, like):
     return jax.tree.unflatten(shape, signs), Noise(noise.key, noise.step + 1)
 
 
-def needed(where, noise: Noise):
+def needed(where, noise: Noise | Shared):
     """The key, refused if there is none."""
     if noise.key is None:
         raise ValueError(

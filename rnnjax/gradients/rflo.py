@@ -3,7 +3,7 @@
 import functools
 
 from rnnjax.cell import Cell, interned
-from rnnjax.compose.dropout import Noise
+from rnnjax.compose.dropout import Shared
 from rnnjax.gradients.influence import influence
 from rnnjax.gradients.local import local
 from rnnjax.gradients.noise import needed
@@ -17,8 +17,8 @@ def rflo(cell: Cell):
         h' = (1 - a) h + a φ(x W + h U + b):   e' = (1 - a) e + a φ'(·) (x, h, 1),   dL/dU = ((∂L/∂y) Bᵀ) e'
 
     The traces are those of `eprop`, of any cell; every product that comes after the new state (a readout, the layer
-    above) passes its learning signal down by a random matrix B of its weight's shape, drawn once from the key. No unit
-    needs to know the weights of another. The weights of the readout itself have their true gradient.
+    above) passes its learning signal down by a random matrix B of its weight's shape, one for all streams and steps,
+    drawn from the key. No unit needs to know the weights of another. The readout's weights have their true gradient.
 
     Args and result are those of `rtrl`; the key is given as to `uoro`, and stays the same from step to step.
 
@@ -37,12 +37,12 @@ def rflo(cell: Cell):
     traces = influence(change=local)
 
     def begin(step, θ, s):
-        return Noise(), traces.begin(step, θ, s)
+        return Shared(), traces.begin(step, θ, s)
 
     def follow(step, θ, s, credit):
-        noise, J = credit
-        key = needed("rflo", noise)
+        shared, J = credit
+        key = needed("rflo", shared)
         *rest, J = influence(change=functools.partial(local, key=key)).follow(step, θ, s, J)
-        return *rest, (noise, J)
+        return *rest, (shared, J)
 
     return learner("rflo", cell, Algorithm(begin, follow))
