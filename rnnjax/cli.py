@@ -10,6 +10,7 @@ import tyro
 from rich.console import Console
 
 from rnnjax.commands import STOPPED, Eval, Sample, Train
+from rnnjax.inspect import Inspect
 
 DESCRIPTION = """Recurrent networks in JAX, from the command line.
 
@@ -18,8 +19,10 @@ Learn the shipped text, about three minutes on two cores: rnnjax train
 Learn your own: rnnjax train --text my.txt --cell gru --layers 2 --m 256
 
 Write with what was learned: rnnjax sample runs/NAME --prompt "In the beginning" --temperature 0.8
+
+See how credit flows through it: rnnjax inspect runs/NAME
 """
-COMMANDS = {"train": Train, "eval": Eval, "sample": Sample}
+COMMANDS = {"train": Train, "eval": Eval, "sample": Sample, "inspect": Inspect}
 
 
 def main(arguments=None) -> int:

@@ -81,6 +81,8 @@ LOOPS = {
     "checkpointed, one segment": dict(loop=r.checkpointed, segments=1),
     "checkpointed, three segments": dict(loop=r.checkpointed, segments=3),
     "checkpointed, T segments": dict(loop=r.checkpointed, segments=T),
+    "checkpointed, two snapshots": dict(loop=r.checkpointed, snapshots=2),
+    "checkpointed, one snapshot of four segments": dict(loop=r.checkpointed, segments=4, snapshots=1),
     "python": dict(loop=r.python),
 }
 
@@ -89,6 +91,8 @@ GRADIENTS = {
     "bptt": r.bptt,
     "window of T": functools.partial(r.tbptt, window=T),
     "window beyond T, stride 3": functools.partial(r.tbptt, window=T + 2, stride=3),
+    "rtrl": r.rtrl,
+    "snap of 3": functools.partial(r.snap, n=3),
 }
 
 

@@ -7,6 +7,7 @@ import os
 import pty
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -17,9 +18,10 @@ import jax
 import numpy as np
 import pytest
 import running
+from matplotlib.image import imread
 from running import quick
 
-from rnnjax.cli import Eval, Sample, Train, main
+from rnnjax.cli import Eval, Inspect, Sample, Train, main
 from rnnjax.data import bible
 from rnnjax.tasks import language, learn
 from rnnjax.train.run import Run
@@ -252,7 +254,7 @@ def test_names_are_made_from_the_text_and_the_cell(rnnjax, here, monkeypatch):
 KINDS = {
     "words, gru, two layers": (
         bible()[:9000],
-        ["--unit=word", "--cell=gru", "--layers=2", "--vocabulary=90"],
+        ["--unit=word", "--cell=gru", "--layers=2", "--vocabulary=90", "--dropout=0.2"],
         "And God",
     ),
     "Korean characters": (KOREAN, [], "하나님이 "),
@@ -261,6 +263,10 @@ KINDS = {
         ["--unit=byte", "--cell=rnn"],
         "anything 새 봄 @",
     ),
+}
+GATES = {
+    "words, gru, two layers": [f"gru({size}, 8) {gate}" for size in (4, 8) for gate in ("r", "z", "candidate")],
+    "Korean bytes, rnn": ["rnn(4, 8) h"],
 }
 
 
@@ -273,6 +279,8 @@ def test_train_eval_sample(rnnjax, here, kind):
     assert len(table(said)) == 3 and all(0 < bits < 20 for bits in table(said).values())
     code, measured, err = rnnjax("eval", "runs/a")
     assert (code, table(measured), err) == (0, table(said), "")
+    if kind in GATES:
+        assert inspected(rnnjax, "runs/a") == GATES[kind]
     texts = [rnnjax("sample", "runs/a", "--prompt", prompt, "--length", "60", "--seed", seed) for seed in (1, 1, 2)]
     assert texts[0] == texts[1] != texts[2]
     code, out, err = texts[0]
@@ -307,18 +315,49 @@ def test_sample_stops_on_ctrl_c(trained):
     assert (process.returncode, err) == (130, "rnnjax: stopped\n")
 
 
+# a run inspected
+
+PICTURES = "flow.png", "gates.png", "network.png"
+
+
+def inspected(rnnjax, run, *options):
+    """What `rnnjax inspect` measures and advises, once its pictures are there and are no blank sheets."""
+    code, out, err = rnnjax("inspect", run, *options)
+    assert (code, err) == (0, "")
+    for name in PICTURES:
+        assert str(Path(run, name)) in out
+        assert len(np.unique(imread(Path(run, name)))) > 50
+    measured = dict(re.findall(r"│ (\S.*?) +│ (.*?) +│", out))
+    assert re.fullmatch(r"(more than )?\d+ steps", measured.pop("effective memory (Jacobian above 1 %)"))
+    assert re.fullmatch(r"[+-]\d\.\d{4} nats a step", measured.pop("largest Lyapunov exponent"))
+    assert all(re.fullmatch(r"\d+% low, \d+% high", shares) for shares in measured.values())
+    assert re.search(r"^(vanishing|exploding|saturated|healthy): \S", out, re.M)
+    return [name.removeprefix("saturated, ") for name in measured]
+
+
+def test_inspect(trained, rnnjax, here):
+    folder, _ = trained
+    shutil.copytree(folder / "runs" / "run", here / "mine")
+    assert inspected(rnnjax, "mine") == [f"lstm(4, 8) {gate}" for gate in ("f", "i", "g", "o", "tanh c")]
+    wide = imread("mine/gates.png").shape[1]
+    inspected(rnnjax, "mine", "--text", "And he said, " * 5)
+    assert imread("mine/gates.png").shape[1] != wide, "another sentence"
+
+
 # help
 
 
 def test_help(rnnjax):
     code, out, err = rnnjax("--help")
     assert (code, err) == (0, "")
-    for command in ("train", "eval", "sample"):
+    for command in ("train", "eval", "sample", "inspect"):
         assert re.search(rf"• {command} |\b{command} +\w", out)
     assert "rnnjax train --text my.txt" in out
 
 
-@pytest.mark.parametrize("command, options", [("train", Train), ("sample", Sample), ("eval", Eval)])
+@pytest.mark.parametrize(
+    "command, options", [("train", Train), ("sample", Sample), ("eval", Eval), ("inspect", Inspect)]
+)
 def test_help_of_a_command(rnnjax, command, options):
     code, out, err = rnnjax(command, "--help")
     assert (code, err) == (0, "") and f"usage: rnnjax {command}" in out
@@ -333,7 +372,7 @@ def test_help_of_a_command(rnnjax, command, options):
 # errors
 
 ERRORS = [
-    ("", "Expected one of {train, eval, sample}. See rnnjax --help."),
+    ("", "Expected one of {train, eval, sample, inspect}. See rnnjax --help."),
     ("frob", "Unrecognized options: frob. See rnnjax --help."),
     ("train --stpes 5", "Unrecognized options: --stpes, 5. See rnnjax train --help."),
     ("train --m x", "Error parsing --m: invalid literal for int() with base 10: 'x'. See rnnjax train --help."),
@@ -372,6 +411,13 @@ ERRORS = [
     ("sample TRAINED --seed -1", "sample: seed must be from 0 to 4294967295, but seed is -1. Give another. See"),
     ("sample TRAINED --prompt 한글", "sample: the prompt must use chars of the run's text, but one is new. Reword"),
     ("sample TRAINED --prompt ''", "sample: the prompt must hold a symbol, but it is empty. Give some text."),
+    ("inspect runs/none", "Run: path must be a run, but runs/none has no config.json. Give runs/NAME."),
+    ("inspect runs/broken", "Run: runs/broken/config.json must be JSON, but it is not: "),
+    ("inspect runs/other", "Checkpoints: a checkpoint must be of the model it is loaded for, but "),
+    ("inspect runs/changed", "train: the text must be as when the run began, but "),
+    ("inspect TRAINED --text ''", "inspect: the text must hold 1 to 200 chars, but it holds 0. Reword."),
+    (f"inspect TRAINED --text '{'a' * 201}'", "inspect: the text must hold 1 to 200 chars, but it holds 201. Reword."),
+    ("inspect TRAINED --text 한글", "inspect: the text must use chars of the run's text, but one is new. Reword."),
     ("eval runs/none", "Run: path must be a run, but runs/none has no config.json. Give runs/NAME."),
     ("eval text.txt", "Run: path must be a run, but text.txt has no config.json. Give runs/NAME."),
     ("eval runs/other", "Checkpoints: a checkpoint must be of the model it is loaded for, but "),

@@ -7,6 +7,7 @@ import pytest
 
 import rnnjax as r
 from conftest import B, T, inputs, m, n, params_of, squared
+from rnnjax import diagnostics
 from rnnjax.train.run import Run
 
 
@@ -47,6 +48,11 @@ def gradient_of(gradient, cell, xs, *keep):
     return traced(gradient, params, cell.start(params), xs, *keep)
 
 
+def diagnosed(act, cell, xs, **options):
+    params = params_of(cell)
+    return act(cell, params, cell.start(params), xs, **options)
+
+
 def applied(model, xs, **options):
     return traced(lambda xs: r.apply(model, params_of(model), xs, **options), xs)
 
@@ -82,6 +88,16 @@ ERRORS = {
         ValueError,
         r"^checkpointed: segments must be at most the 7 steps, but segments is 8\. Give fewer",
         lambda: step_of(r.scan(r.gru(n, m), r.checkpointed, segments=8), XS),
+    ),
+    "snapshots=0": (
+        ValueError,
+        r"^checkpointed: snapshots must be a positive int, but snapshots is 0\. Give a Python int",
+        lambda: step_of(r.scan(r.gru(n, m), r.checkpointed, snapshots=0), XS),
+    ),
+    "snapshots=2.5": (
+        ValueError,
+        r"^checkpointed: snapshots must be a positive int, but snapshots is 2\.5",
+        lambda: step_of(r.scan(r.gru(n, m), r.checkpointed, segments=3, snapshots=2.5), XS),
     ),
     "window=0": (ValueError, r"^tbptt: window must be a positive int", lambda: r.tbptt(LOSS, window=0)),
     "stride=0": (ValueError, r"^tbptt: stride must be a positive int", lambda: r.tbptt(LOSS, window=4, stride=0)),
@@ -287,6 +303,65 @@ ERRORS = {
             ("pairs", PAIRED, r"\('float64\[7\]', 'float64\[7\]'\)"),
             ("integers", COUNTED, r"int32\[7\]"),
         )
+    },
+    # diagnostics
+    "lags beyond": (
+        ValueError,
+        r"^gradient_flow: lags must be from 0 to the 7 steps, but lags is \[2 8\]\. Give others\.$",
+        lambda: diagnosed(diagnostics.gradient_flow, r.gru(n, m), XS, lags=[8, 2]),
+    ),
+    "negative lags": (
+        ValueError,
+        r"^gradient_flow: lags must be from 0 to the 7 steps, but lags is \[-1\]",
+        lambda: diagnosed(diagnostics.gradient_flow, r.gru(n, m), XS, lags=[-1]),
+    ),
+    "exponents beyond": (
+        ValueError,
+        r"^lyapunov: count must be from 1 to the state's 4 floats, but it is 5\. Give less\.$",
+        lambda: diagnosed(diagnostics.lyapunov, r.gru(n, m), XS, count=5),
+    ),
+    **{
+        f"{act.__name__} of {what}": (
+            kind,
+            rf"^{act.__name__}: {message}",
+            lambda act=act, make=make: diagnosed(act, *make),
+        )
+        for act in (diagnostics.gradient_flow, diagnostics.lyapunov)
+        for what, make, kind, message in (
+            (
+                "no floats",
+                (r.scan(r.embed(6, m)), np.zeros(T, int)),
+                ValueError,
+                r"the state must hold floats, but it holds none\. Give a cell with a state\.$",
+            ),
+            (
+                "no steps",
+                (r.gru(n, m), XS[:0]),
+                ValueError,
+                r"xs must have at least one step, but xs has none\. Give some\.$",
+            ),
+            (
+                "a complex state",
+                (r.Cell(lambda key: (), lambda params: jnp.zeros(m, complex), lambda params, h, x: (h, x)), XS),
+                TypeError,
+                r"the state must be real, but it is complex\. Keep two real parts in its place\.$",
+            ),
+            ("another state", (LOST, XS), TypeError, r"step must return the state it was given, but state"),
+            (
+                "uneven xs",
+                (r.gru(n, m), (XS, XS[:3])),
+                ValueError,
+                r"every array in xs must have the same leading time",
+            ),
+        )
+    },
+    **{
+        f"{act.__name__} both ways": (
+            TypeError,
+            r"^bidirectional: there must be a single step, .* has none",
+            lambda act=act: diagnosed(act, r.stack(WAYS, r.dense(2 * m, m)), XS),
+        )
+        for act in (diagnostics.gradient_flow, diagnostics.lyapunov, diagnostics.activations)
     },
     "tbptt both ways": (
         TypeError,

@@ -21,10 +21,12 @@ LAYERS = (
     "compose",
     "apply",
     "gradients",
+    "diagnostics",
     "data",
     "train",
     "tasks",
     "commands",
+    "inspect",
     "cli",
     "__main__",
 )

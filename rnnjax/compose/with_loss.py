@@ -41,7 +41,7 @@ def with_loss(cell: Cell, loss) -> Cell:
         return Cell(cell.init, cell.start, step)
 
     def remade(change):
-        judge = change(lift(lambda pair: loss(*pair)))
-        return with_loss(change(cell), lambda y, target: judge.step((), (), (y, target))[1])
+        changed, judge = change(cell), change(lift(lambda pair: loss(*pair)))
+        return with_loss(changed, lambda y, target: judge.step((), (), (y, target))[1])
 
     return Cell(cell.init, cell.start, run, each=with_loss(cell.each, loss), remade=remade)
