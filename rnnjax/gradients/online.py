@@ -13,7 +13,7 @@ from rnnjax.compose.dropout import seed
 from rnnjax.gradients.bptt import summed
 from rnnjax.gradients.flat import flat, floating
 from rnnjax.gradients.numbers import numbers, vector
-from rnnjax.loops.carry import placed, steps
+from rnnjax.loops.carry import apart, placed, steps
 from rnnjax.loops.masked import masked
 
 
@@ -94,6 +94,7 @@ class Online:
         if not T:
             summed(self.name, jnp.zeros(0))
         first = jax.tree.map(lambda x: x[0], xs)
+        params, over_devices = apart(params, (state, xs))
         if plain:
             state = self.begun(params, state, first)
         B = self._streams(first)
@@ -111,7 +112,7 @@ class Online:
         (state, (loss, grads)), _ = jax.lax.scan(body, placed(body, (state, zero), xs, params), xs)
         number = T * (B or 1) if keep is None else jnp.maximum(keep.sum(dtype=loss.dtype), 1)
         grads = jax.tree.map(lambda g: g / jnp.asarray(number, g.dtype), grads)
-        return loss / number, grads, state.state if plain else state
+        return loss / number, over_devices(grads), state.state if plain else state
 
     def _streams(self, x):
         """How many streams one step's input has, None where the cell is of one."""
