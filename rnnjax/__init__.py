@@ -29,6 +29,7 @@ from rnnjax.gradients.rtrl import rtrl
 from rnnjax.gradients.snap import snap
 from rnnjax.gradients.tbptt import tbptt
 from rnnjax.gradients.uoro import uoro
+from rnnjax.loops.associative import associative
 from rnnjax.loops.checkpointed import checkpointed
 from rnnjax.loops.deferred import deferred
 from rnnjax.loops.masked import masked
@@ -42,7 +43,7 @@ __all__ = [
     "Cell", "check", "interned",
     "rnn", "lstm", "gru", "dense", "embed", "lift",
     "RNNParams", "LSTMParams", "LSTMState", "GRUParams", "DenseParams", "Noise",
-    "scan", "deferred", "rolled", "checkpointed", "python", "masked",
+    "scan", "deferred", "rolled", "checkpointed", "associative", "python", "masked",
     "batch", "stack", "residual", "bidirectional", "deep", "dropout", "seed", "with_loss", "apply",
     "bptt", "tbptt", "rtrl", "snap", "uoro", "kf_rtrl", "eprop", "rflo", "forward_gradient", "Credited",
 ]  # fmt: skip
