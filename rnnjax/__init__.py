@@ -9,8 +9,9 @@ them.
 from rnnjax.apply import apply
 from rnnjax.cell import Cell, interned
 from rnnjax.cells.elman import RNNParams, rnn
-from rnnjax.cells.gru import GRUParams, gru
+from rnnjax.cells.gru import GRUParams, gru, reset_first_gru
 from rnnjax.cells.lstm import LSTMParams, LSTMState, lstm
+from rnnjax.cells.single import janet, mgu, ugrnn
 from rnnjax.cells.stateless import DenseParams, dense, embed, lift
 from rnnjax.compose.batch import batch
 from rnnjax.compose.bidirectional import bidirectional
@@ -41,6 +42,8 @@ __version__ = "0.1.0"
 __all__ = [
     "Cell", "check", "interned",
     "rnn", "lstm", "gru", "dense", "embed", "lift",
+    "janet",
+    "reset_first_gru", "mgu", "ugrnn",
     "RNNParams", "LSTMParams", "LSTMState", "GRUParams", "DenseParams", "Noise",
     "scan", "deferred", "rolled", "checkpointed", "python", "masked",
     "batch", "stack", "residual", "bidirectional", "deep", "dropout", "seed", "with_loss", "apply",
