@@ -12,6 +12,7 @@ from rnnjax.cells.coupled import coupled_lstm
 from rnnjax.cells.elman import RNNParams, rnn
 from rnnjax.cells.gru import GRUParams, gru, reset_first_gru
 from rnnjax.cells.lstm import LSTMParams, LSTMState, lstm
+from rnnjax.cells.norm import NormGRUParams, NormLSTMParams, norm_gru, norm_lstm
 from rnnjax.cells.peephole import PeepholeParams, peephole_lstm
 from rnnjax.cells.projected import ProjectedParams, projected_lstm
 from rnnjax.cells.single import janet, mgu, ugrnn
@@ -45,10 +46,10 @@ __version__ = "0.1.0"
 __all__ = [
     "Cell", "check", "interned",
     "rnn", "lstm", "gru", "dense", "embed", "lift",
-    "peephole_lstm", "projected_lstm", "coupled_lstm", "janet",
-    "reset_first_gru", "mgu", "ugrnn",
+    "peephole_lstm", "projected_lstm", "coupled_lstm", "norm_lstm", "janet",
+    "reset_first_gru", "norm_gru", "mgu", "ugrnn",
     "RNNParams", "LSTMParams", "LSTMState", "GRUParams", "DenseParams", "Noise",
-    "PeepholeParams", "ProjectedParams",
+    "PeepholeParams", "ProjectedParams", "NormLSTMParams", "NormGRUParams",
     "scan", "deferred", "rolled", "checkpointed", "python", "masked",
     "batch", "stack", "residual", "bidirectional", "deep", "dropout", "seed", "with_loss", "apply",
     "bptt", "tbptt", "rtrl", "snap", "uoro", "kf_rtrl", "eprop", "rflo", "forward_gradient", "Credited",
