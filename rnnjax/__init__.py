@@ -8,6 +8,7 @@ them.
 
 from rnnjax.apply import apply
 from rnnjax.cell import Cell, interned
+from rnnjax.cells.conv import conv_lstm
 from rnnjax.cells.coupled import coupled_lstm
 from rnnjax.cells.elman import RNNParams, rnn
 from rnnjax.cells.gru import GRUParams, gru, reset_first_gru
@@ -46,7 +47,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Cell", "check", "interned",
     "rnn", "lstm", "gru", "dense", "embed", "lift",
-    "peephole_lstm", "projected_lstm", "coupled_lstm", "norm_lstm", "janet",
+    "peephole_lstm", "projected_lstm", "coupled_lstm", "norm_lstm", "conv_lstm", "janet",
     "reset_first_gru", "norm_gru", "mgu", "ugrnn",
     "RNNParams", "LSTMParams", "LSTMState", "GRUParams", "DenseParams", "Noise",
     "PeepholeParams", "ProjectedParams", "NormLSTMParams", "NormGRUParams",
