@@ -32,6 +32,7 @@ def scaled(i, f, p):
 
 
 def head_width(where, n, m, heads):
+    """m / heads, of sizes that are refused where they do not fit."""
     sizes(where, n=n, m=m, heads=heads)
     if m % heads:
         raise ValueError(f"{where}: heads must divide m, but m is {m} and heads is {heads}. Give another of them.")
