@@ -8,9 +8,17 @@ them.
 
 from rnnjax.apply import apply
 from rnnjax.cell import Cell, interned
+from rnnjax.cells.conv import conv_lstm
+from rnnjax.cells.coupled import coupled_lstm
 from rnnjax.cells.elman import RNNParams, rnn
-from rnnjax.cells.gru import GRUParams, gru
+from rnnjax.cells.gru import GRUParams, gru, reset_first_gru
 from rnnjax.cells.lstm import LSTMParams, LSTMState, lstm
+from rnnjax.cells.mlstm import MLSTMParams, MLSTMState, mlstm
+from rnnjax.cells.norm import NormGRUParams, NormLSTMParams, norm_gru, norm_lstm
+from rnnjax.cells.peephole import PeepholeParams, peephole_lstm
+from rnnjax.cells.projected import ProjectedParams, projected_lstm
+from rnnjax.cells.single import janet, mgu, ugrnn
+from rnnjax.cells.slstm import SLSTMParams, SLSTMState, slstm
 from rnnjax.cells.stateless import DenseParams, dense, embed, lift
 from rnnjax.compose.batch import batch
 from rnnjax.compose.bidirectional import bidirectional
@@ -42,7 +50,11 @@ __version__ = "0.1.0"
 __all__ = [
     "Cell", "check", "interned",
     "rnn", "lstm", "gru", "dense", "embed", "lift",
+    "peephole_lstm", "projected_lstm", "coupled_lstm", "norm_lstm", "conv_lstm", "slstm", "mlstm", "janet",
+    "reset_first_gru", "norm_gru", "mgu", "ugrnn",
     "RNNParams", "LSTMParams", "LSTMState", "GRUParams", "DenseParams", "Noise",
+    "PeepholeParams", "ProjectedParams", "NormLSTMParams", "NormGRUParams",
+    "SLSTMParams", "SLSTMState", "MLSTMParams", "MLSTMState",
     "scan", "deferred", "rolled", "checkpointed", "associative", "python", "masked",
     "batch", "stack", "residual", "bidirectional", "deep", "dropout", "seed", "with_loss", "apply",
     "bptt", "tbptt", "rtrl", "snap", "uoro", "kf_rtrl", "eprop", "rflo", "forward_gradient", "Credited",

@@ -25,6 +25,13 @@ def per_gate(init, gates):
     return draw
 
 
+def fused(key, gates, n, m, weight, recurrent, bias):
+    """W (n, gates * m), U (m, gates * m) and b (gates * m,) of a gated cell, the matrices drawn `per_gate`."""
+    W, U, b = jax.random.split(key, 3)
+    width = gates * m
+    return per_gate(weight, gates)(W, (n, width)), per_gate(recurrent, gates)(U, (m, width)), bias(b, (width,))
+
+
 @interned
 def uniform(scale):
     """Uniform on (-scale, scale), for weights and biases alike (Zaremba et al. 2014; PyTorch at 1/√m)."""
@@ -61,6 +68,41 @@ def forget(value):
 
 
 @interned
+def biases(*gates):
+    """Biases gate by gate, in the order of the gates: for each a number, or an initialiser.
+
+    >>> rnnjax.janet(3, 4, bias=rnnjax.weights.biases(rnnjax.weights.lasting(784), 0))
+    janet(3, 4, bias=biases(lasting(784), 0))
+    """
+
+    def draw(key, shape, dtype=float):
+        m, keys = shape[0] // len(gates), jax.random.split(key, len(gates))
+        return jnp.concatenate(
+            [g(k, (m,), dtype) if callable(g) else jnp.full(m, g, dtype) for g, k in zip(gates, keys)]
+        )
+
+    return _called(draw, f"biases({', '.join(str(getattr(g, '__name__', g)) for g in gates)})")
+
+
+@interned
+def lasting(longest):
+    """log U(1, longest - 1): the bias of a gate σ(b) that keeps a cell for 2 to `longest` steps, as `chrono` says."""
+
+    def draw(key, shape, dtype=float):
+        return jnp.log(jax.random.uniform(key, shape, dtype, 1, longest - 1))
+
+    return _called(draw, f"lasting({longest})")
+
+
+@interned
+def spaced(low, high):
+    """From `low` to `high` in even steps over the units (the forget gates of Beck et al. 2024)."""
+    return _called(
+        lambda key, shape, dtype=float: jnp.linspace(low, high, *shape, dtype=dtype), f"spaced({low}, {high})"
+    )
+
+
+@interned
 def chrono(longest, *, gru=None):
     """Biases that make an LSTM, or with `gru=m` a GRU of m units, remember for 1 to `longest` steps.
 
@@ -90,7 +132,7 @@ def chrono(longest, *, gru=None):
         if shape == (gru,):
             return jnp.zeros(shape, dtype)
         m = shape[0] // (4 if gru is None else 3)
-        long = jnp.log(jax.random.uniform(key, (m,), dtype, 1, longest - 1))
+        long = lasting(longest)(key, (m,), dtype)
         still = jnp.zeros_like(long)
         return jnp.concatenate([-long, long, still, still] if gru is None else [still, long, still])
 

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 import rnnjax as r
 
@@ -170,3 +171,26 @@ def differences(function, at, eps=1e-6):
     """The gradient of a scalar function of a vector by central differences."""
     steps = eps * np.eye(len(at))
     return np.array([(float(function(at + d)) - float(function(at - d))) / (2 * eps) for d in steps])
+
+
+def holds_to(reference, cell, params, state, xs):
+    """Hold a scan's values to a NumPy reference at 1e-10, and its gradients to the reference's central differences."""
+    run = jax.jit(lambda *args: outcome(r.scan(cell).step, *args))
+    (last, ys), gradients = run(params, state, xs)
+    expected = reference(params, state, xs)
+    np.testing.assert_allclose(ys, expected[1], **EXACT)
+    np.testing.assert_allclose(joined((last, ys)), joined(expected), **EXACT)
+
+    weights = joined(normal((last, ys), seed=99))
+    at, unravel = ravel_pytree((params, state, xs))
+
+    def projection(vector):
+        return weights @ joined(reference(*jax.tree.map(np.asarray, unravel(jnp.asarray(vector)))))
+
+    numeric = differences(projection, np.asarray(at), eps=1e-6)
+    np.testing.assert_allclose(joined(gradients), numeric, rtol=1e-6, atol=1e-7)
+
+
+def joined(tree):
+    """All numbers of a tree in one vector."""
+    return np.concatenate([np.ravel(a) for a in jax.tree.leaves(tree)])

@@ -5,10 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.flatten_util import ravel_pytree
 
 import rnnjax as r
-from conftest import EXACT, B, T, differences, inputs, m, n, normal, outcome, params_of, same, state_of
+from conftest import EXACT, B, T, holds_to, inputs, m, n, normal, outcome, params_of, same, state_of
 
 EQUATIONS = {
     "rnn": (r.rnn(n, m), equations.rnn),
@@ -23,21 +22,7 @@ def test_equations(name):
     """Values equal NumPy's at 1e-10; gradients of params, state and inputs equal central differences of NumPy's."""
     cell, reference = EQUATIONS[name]
     params = params_of(cell)
-    state, xs = state_of(cell, params), inputs(T, n)
-    (last, ys), gradients = jax.jit(lambda *args: outcome(r.scan(cell).step, *args))(params, state, xs)
-    expected_last, expected = reference(params, state, xs)
-    np.testing.assert_allclose(ys, expected, **EXACT)
-    np.testing.assert_allclose(np.stack(jax.tree.leaves(last)), np.stack(jax.tree.leaves(expected_last)), **EXACT)
-
-    weights = np.concatenate([np.ravel(w) for w in jax.tree.leaves(normal((last, ys), seed=99))])
-    at, unravel = ravel_pytree((params, state, xs))
-
-    def projection(vector):
-        params, state, xs = jax.tree.map(np.asarray, unravel(jnp.asarray(vector)))
-        return weights @ np.concatenate([np.ravel(a) for a in jax.tree.leaves(reference(params, state, xs))])
-
-    numeric = differences(projection, np.asarray(at), eps=1e-6)
-    np.testing.assert_allclose(ravel_pytree(gradients)[0], numeric, rtol=1e-6, atol=1e-7)
+    holds_to(reference, cell, params, state_of(cell, params), inputs(T, n))
 
 
 def test_dense():
