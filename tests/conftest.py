@@ -112,7 +112,12 @@ def crossed(rows):
 
 def normal(like, seed=0, scale=1.0):
     draw = np.random.default_rng(seed)
-    return jax.tree.map(lambda a: jnp.asarray(scale * draw.normal(size=a.shape), a.dtype), like)
+
+    def numbers(a):
+        real = draw.normal(size=a.shape)
+        return real + 1j * draw.normal(size=a.shape) if jnp.issubdtype(a.dtype, jnp.complexfloating) else real
+
+    return jax.tree.map(lambda a: jnp.asarray(scale * numbers(a), a.dtype), like)
 
 
 def params_of(cell, seed=1):

@@ -9,6 +9,7 @@ from jax.flatten_util import ravel_pytree
 
 import rnnjax as r
 from conftest import EXACT, B, T, differences, inputs, m, n, normal, outcome, params_of, same, state_of
+from rnnjax.gradients.numbers import numbers
 
 EQUATIONS = {
     "rnn": (r.rnn(n, m), equations.rnn),
@@ -20,24 +21,32 @@ EQUATIONS = {
 
 @pytest.mark.parametrize("name", EQUATIONS)
 def test_equations(name):
-    """Values equal NumPy's at 1e-10; gradients of params, state and inputs equal central differences of NumPy's."""
-    cell, reference = EQUATIONS[name]
+    transcribed(*EQUATIONS[name])
+
+
+def transcribed(cell, reference, n=n):
+    """Values equal NumPy's at 1e-10; gradients of params, state and inputs equal central differences of NumPy's.
+
+    Of a complex number, both parts are held to NumPy's, each with a gradient of its own.
+    """
     params = params_of(cell)
-    state, xs = state_of(cell, params), inputs(T, n)
-    (last, ys), gradients = jax.jit(lambda *args: outcome(r.scan(cell).step, *args))(params, state, xs)
-    expected_last, expected = reference(params, state, xs)
-    np.testing.assert_allclose(ys, expected, **EXACT)
-    np.testing.assert_allclose(np.stack(jax.tree.leaves(last)), np.stack(jax.tree.leaves(expected_last)), **EXACT)
+    at, back = numbers((params, state_of(cell, params), jnp.asarray(inputs(T, n))))
 
-    weights = np.concatenate([np.ravel(w) for w in jax.tree.leaves(normal((last, ys), seed=99))])
-    at, unravel = ravel_pytree((params, state, xs))
+    def run(at):
+        return numbers(r.scan(cell).step(*back(at)))[0]
 
-    def projection(vector):
-        params, state, xs = jax.tree.map(np.asarray, unravel(jnp.asarray(vector)))
-        return weights @ np.concatenate([np.ravel(a) for a in jax.tree.leaves(reference(params, state, xs))])
+    def by_numpy(at):
+        return flat(numbers(jax.tree.map(jnp.asarray, reference(*jax.tree.map(np.asarray, back(at)))))[0])
 
-    numeric = differences(projection, np.asarray(at), eps=1e-6)
-    np.testing.assert_allclose(ravel_pytree(gradients)[0], numeric, rtol=1e-6, atol=1e-7)
+    outs, (slope,) = jax.jit(lambda at: outcome(run, at))(at)
+    np.testing.assert_allclose(flat(outs), by_numpy(at), **EXACT)
+    weights, (vector, unravel) = flat(normal(outs, seed=99)), ravel_pytree(at)
+    numeric = differences(lambda vector: weights @ by_numpy(unravel(jnp.asarray(vector))), np.asarray(vector))
+    np.testing.assert_allclose(flat(slope), numeric, rtol=1e-6, atol=1e-7)
+
+
+def flat(tree):
+    return np.concatenate([np.ravel(a) for a in jax.tree.leaves(tree)])
 
 
 def test_dense():
