@@ -11,6 +11,8 @@ from rnnjax.cell import Cell, interned
 from rnnjax.cells.elman import RNNParams, rnn
 from rnnjax.cells.gru import GRUParams, gru
 from rnnjax.cells.lstm import LSTMParams, LSTMState, lstm
+from rnnjax.cells.mingru import MinGRUParams, MinLSTMParams, mingru, minlstm
+from rnnjax.cells.qrnn import QRNNParams, SRUParams, qrnn, sru, window
 from rnnjax.cells.stateless import DenseParams, dense, embed, lift
 from rnnjax.compose.batch import batch
 from rnnjax.compose.bidirectional import bidirectional
@@ -42,6 +44,8 @@ __all__ = [
     "Cell", "check", "interned",
     "rnn", "lstm", "gru", "dense", "embed", "lift",
     "RNNParams", "LSTMParams", "LSTMState", "GRUParams", "DenseParams", "Noise",
+    "mingru", "minlstm", "qrnn", "window", "sru",
+    "MinGRUParams", "MinLSTMParams", "QRNNParams", "SRUParams",
     "scan", "deferred", "rolled", "checkpointed", "python", "masked",
     "batch", "stack", "residual", "bidirectional", "deep", "dropout", "seed", "with_loss", "apply",
     "bptt", "tbptt", "rtrl", "snap", "uoro", "kf_rtrl", "eprop", "rflo", "forward_gradient", "Credited",

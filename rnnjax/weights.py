@@ -6,6 +6,7 @@ import jax.numpy as jnp
 from rnnjax.cell import interned
 
 glorot = jax.nn.initializers.glorot_uniform()
+lecun = jax.nn.initializers.lecun_uniform()
 orthogonal = jax.nn.initializers.orthogonal()
 zeros = jax.nn.initializers.zeros
 
