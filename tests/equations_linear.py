@@ -88,3 +88,54 @@ def sru(params, c, xs):
         return c, r * c + (1 - r) * (Ws[0].T @ x if Ws else x) * np.sqrt(3)
 
     return run(np.asarray(c), xs, step)
+
+
+def lru(params, h, xs):
+    ν, θ, γ, B, C, D = arrays(params)
+    m = len(h)
+    λ = np.exp(-np.exp(ν)) * (np.cos(np.exp(θ)) + 1j * np.sin(np.exp(θ)))
+    B, C = B[:, :m] + 1j * B[:, m:], C[:m] - 1j * C[m:]  # Re(h C) = Re h Re C - Im h Im C
+
+    def step(h, x):
+        h = λ * h + np.exp(γ) * (B.T @ x)
+        return h, (C.T @ h).real + D * x
+
+    return run(np.asarray(h), xs, step)
+
+
+def s5(params, h, xs):
+    α, ω, δ, B, C, D = arrays(params)
+    m = len(h)
+    Λ, Δ = -np.exp(α) + 1j * ω, np.exp(δ)
+    B, C = B[:, :m] + 1j * B[:, m:], C[:m] - 1j * C[m:]
+    A = np.exp(Λ * Δ)
+
+    def step(h, x):
+        h = A * h + (A - 1) / Λ * (B.T @ x)
+        return h, (C.T @ h + C.conj().T @ h.conj()).real + D * x
+
+    return run(np.asarray(h), xs, step)
+
+
+def rglru(params, h, xs):
+    W, b, Λ = arrays(params)
+    (Wr, Wi), (br, bi) = columns(W, len(h)), columns(b, len(h))
+
+    def step(h, x):
+        r, i = sigmoid(Wr.T @ x + br), sigmoid(Wi.T @ x + bi)
+        a = sigmoid(-Λ) ** (8 * r)
+        h = a * h + np.sqrt(1 - a**2) * (i * x)
+        return h, h
+
+    return run(np.asarray(h), xs, step)
+
+
+def gla(params, S, xs):
+    Q, K, V, F, G, b = arrays(params)
+
+    def step(S, x):
+        a = sigmoid(G.T @ F.T @ x + b) ** (1 / 16)
+        S = np.diag(a) @ S + np.outer(K.T @ x, V.T @ x)
+        return S, S.T @ (Q.T @ x) / np.sqrt(len(S))
+
+    return run(np.asarray(S), xs, step)

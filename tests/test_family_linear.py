@@ -6,9 +6,12 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from test_cells import transcribed
+from test_online import kept
 
 import rnnjax as r
-from conftest import EXACT, T, inputs, n, outcome, params_of, same, squared, state_of
+from conftest import EXACT, T, inputs, n, normal, outcome, params_of, same, squared, state_of
+from rnnjax.cells.rglru import safe_sqrt
+from rnnjax.cells.ssm import linear
 
 m = 4
 
@@ -20,8 +23,13 @@ FAMILY = {
     "qrnn, window 2": (r.stack(r.window(n, 2), r.qrnn(2 * n, m)), eq.convolved),
     "sru": (r.sru(n, m), eq.sru),
     "sru, as wide": (r.sru(n, n), eq.sru),
+    "lru": (r.lru(n, m), eq.lru),
+    "s5": (r.s5(n, m), eq.s5),
+    "rglru": (r.rglru(n), eq.rglru),
+    "gla": (r.gla(n, 2, m, rank=2), eq.gla),
 }
-AFFINE = "mingru", "minlstm", "qrnn", "sru", "sru, as wide"
+AFFINE = "mingru", "minlstm", "qrnn", "sru", "sru, as wide", "lru", "s5", "rglru", "gla"
+COMPLEX, MATRIX = ("lru", "s5"), ("gla",)
 DIAGONAL = *AFFINE, "qrnn, window 2"
 CELLS = {name: cell for name, (cell, _) in FAMILY.items()}
 each_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
@@ -95,6 +103,8 @@ def test_rtrl(name):
         return r.rtrl(model)(params, state, xs), r.bptt(model)(params, state, xs)
 
     same(*jax.jit(both)(params, state, xs), **EXACT)
+    if name not in MATRIX:
+        assert max(jax.tree.leaves(kept(r.rtrl, CELLS[name]))) <= (2 if name in COMPLEX else 1)
 
 
 # what each claims
@@ -116,3 +126,56 @@ def test_shut_gates():
     params = cell.init(jax.random.key(0))
     params = params._replace(b=jnp.repeat(jnp.array([-1e3, -1e3, 1.0]), m))
     np.testing.assert_allclose(cell.affine(params, jnp.zeros(n)), np.full((2, m), 0.5), **EXACT)
+
+
+def test_lru_ring():
+    """|λ| < 1 whatever the params, and at the start λ is on the ring, with white inputs keeping the scale of x B."""
+    cell = r.lru(n, 500, r_min=0.8, r_max=0.95, max_phase=1.0)
+    params = cell.init(jax.random.key(0))
+    λ, _ = cell.affine(params, jnp.zeros(n))
+    assert (0.8 <= abs(λ)).all() and (abs(λ) <= 0.95).all()
+    assert (0 <= jnp.angle(λ)).all() and (jnp.angle(λ) <= 1).all()
+    np.testing.assert_allclose(jnp.exp(params.gamma), jnp.sqrt(1 - abs(λ) ** 2), **EXACT)
+    assert abs(jnp.mean(abs(λ) ** 2) - (0.8**2 + 0.95**2) / 2) < 0.01  # uniform in area
+    wild, _ = cell.affine(normal(params, scale=3.0), jnp.zeros(n))
+    assert (abs(wild) < 1).all()
+    whole = r.lru(n, 500).init(jax.random.key(1))
+    assert all(jnp.isfinite(p).all() for p in whole)
+    for ring in (0.5, 0.5), (-0.1, 1), (0, 1.1):
+        with pytest.raises(
+            ValueError, match=r"lru: the ring must have 0 <= r_min < r_max <= 1, but r_min is .*ring\.$"
+        ):
+            r.lru(n, m, r_min=ring[0], r_max=ring[1])
+
+
+def test_s5_hold():
+    """Zero-order hold is exact: 5 steps of Δ/5 with one input are one of Δ; the frequencies are HiPPO's, or π k."""
+    cell = r.s5(n, m)
+    params = params_of(cell)
+    state, x = state_of(cell, params), inputs(n)
+    fine = params._replace(delta=params.delta - np.log(5))
+    once, _ = cell.step(params, state, x)
+    same(r.scan(cell).step(fine, state, np.tile(x, (5, 1)))[0], once, **EXACT)
+    p = np.sqrt(2 * np.arange(2 * m) + 1)
+    hippo = -np.tril(np.outer(p, p), -1) - np.diag(np.arange(2 * m) + 1)
+    eigenvalues = np.linalg.eigvals(hippo + np.outer(p, p) / 2)
+    np.testing.assert_allclose(eigenvalues.real, -0.5, rtol=1e-9)
+    np.testing.assert_allclose(cell.init(jax.random.key(0)).omega, np.sort(eigenvalues.imag)[m:], rtol=1e-9)
+    np.testing.assert_allclose(r.s5(n, m, frequencies=linear).init(jax.random.key(0)).omega, np.pi * np.arange(m))
+
+
+def test_rglru_root():
+    """Where a goes to 1, √(1 - a²) has no slope, and the gradient stays finite: at most 1000 times that of 1 - a²."""
+    cell = r.rglru(n)
+    params = cell.init(jax.random.key(0))
+    a = cell.affine(params._replace(b=jnp.full(2 * n, 50.0)), jnp.zeros(n))[0]  # open gates
+    assert (0.9 <= a).all() and (a <= 0.999).all()
+    shut = params._replace(b=jnp.full(2 * n, -1e3))
+    assert (cell.affine(shut, jnp.ones(n))[0] == 1).all()
+    for gradient in jax.grad, jax.jacfwd:
+        slopes = gradient(lambda params: cell.step(params, jnp.ones(n), jnp.ones(n))[0].sum())(shut)
+        assert all(jnp.isfinite(slope).all() for slope in slopes)
+    at = jnp.array([0.0, 1e-12, 1e-2, 4.0])
+    value, slope = jax.jvp(safe_sqrt, (at,), (jnp.ones(4),))
+    np.testing.assert_allclose(value, np.sqrt(at), **EXACT)
+    np.testing.assert_allclose(slope, [1000, 1000, 5, 0.25], **EXACT)
