@@ -18,6 +18,7 @@ ELEMENTWISE = {
     "sin", "cos", "tan", "sinh", "cosh", "asin", "acos", "atan", "asinh", "acosh", "atanh", "atan2", "erf", "erfc",
     "erf_inv", "lgamma", "digamma", "floor", "ceil", "round", "clamp", "select_n", "convert_element_type",
     "reduce_precision", "copy", "real", "imag", "complex", "conj", "name",
+    "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "xor", "not", "is_finite",
 }  # fmt: skip
 # Each result is one of the operands' numbers, or stays what it is when they change.
 MOVING = {
