@@ -9,14 +9,18 @@ them.
 from rnnjax.apply import apply
 from rnnjax.cell import Cell, interned
 from rnnjax.cells.attention import GLAParams, gla
+from rnnjax.cells.cfc import CfCParams, cfc
 from rnnjax.cells.elman import RNNParams, rnn
 from rnnjax.cells.gru import GRUParams, gru
 from rnnjax.cells.lru import LRUParams, lru
 from rnnjax.cells.lstm import LSTMParams, LSTMState, lstm
 from rnnjax.cells.mingru import MinGRUParams, MinLSTMParams, mingru, minlstm
+from rnnjax.cells.orthogonal import ExpRNNParams, exprnn
+from rnnjax.cells.oscillators import CoRNNParams, CoRNNState, LEMParams, LEMState, cornn, lem
 from rnnjax.cells.qrnn import QRNNParams, SRUParams, qrnn, sru, window
 from rnnjax.cells.rglru import RGLRUParams, rglru
 from rnnjax.cells.ssm import S5Params, s5
+from rnnjax.cells.stable import AntisymmetricParams, LipschitzParams, antisymmetric, lipschitz
 from rnnjax.cells.stateless import DenseParams, dense, embed, lift
 from rnnjax.compose.batch import batch
 from rnnjax.compose.bidirectional import bidirectional
@@ -49,7 +53,10 @@ __all__ = [
     "rnn", "lstm", "gru", "dense", "embed", "lift",
     "RNNParams", "LSTMParams", "LSTMState", "GRUParams", "DenseParams", "Noise",
     "mingru", "minlstm", "qrnn", "window", "sru", "lru", "s5", "rglru", "gla",
+    "antisymmetric", "lipschitz", "exprnn", "cornn", "lem", "cfc",
     "MinGRUParams", "MinLSTMParams", "QRNNParams", "SRUParams", "LRUParams", "S5Params", "RGLRUParams", "GLAParams",
+    "AntisymmetricParams", "LipschitzParams", "ExpRNNParams", "CoRNNParams", "CoRNNState", "LEMParams", "LEMState",
+    "CfCParams",
     "scan", "deferred", "rolled", "checkpointed", "python", "masked",
     "batch", "stack", "residual", "bidirectional", "deep", "dropout", "seed", "with_loss", "apply",
     "bptt", "tbptt", "rtrl", "snap", "uoro", "kf_rtrl", "eprop", "rflo", "forward_gradient", "Credited",

@@ -7,6 +7,7 @@ from rnnjax.cell import interned
 
 glorot = jax.nn.initializers.glorot_uniform()
 lecun = jax.nn.initializers.lecun_uniform()
+fan_in = jax.nn.initializers.variance_scaling(1.0, "fan_in", "normal")
 orthogonal = jax.nn.initializers.orthogonal()
 zeros = jax.nn.initializers.zeros
 

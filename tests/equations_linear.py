@@ -139,3 +139,88 @@ def gla(params, S, xs):
         return S, S.T @ (Q.T @ x) / np.sqrt(len(S))
 
     return run(np.asarray(S), xs, step)
+
+
+def antisymmetric(params, h, xs):
+    W, V, b = arrays(params)
+    A = V.T - V - 0.01 * np.eye(len(h))
+
+    def step(h, x):
+        h = h + 0.1 * np.tanh(A @ h + W.T @ x + b)
+        return h, h
+
+    return run(np.asarray(h), xs, step)
+
+
+def lipschitz(params, h, xs):
+    W, M, N, b = arrays(params)
+    A, U = (0.2 * (M.T + M) + 0.8 * (M.T - M) - 0.01 * np.eye(len(h)) for M in (M, N))
+
+    def step(h, x):
+        h = h + 0.01 * (A @ h + np.tanh(U @ h + W.T @ x + b))
+        return h, h
+
+    return run(np.asarray(h), xs, step)
+
+
+def exprnn(params, h, xs, rotation=None):
+    W, A, b = arrays(params)
+    A = np.triu(A, 1) - np.triu(A, 1).T
+    values, vectors = np.linalg.eigh(1j * A)  # A is normal: its eigenvalues are -i times these
+    turned = np.exp(-1j * values) if rotation is None else (1 + 1j * values) / (1 - 1j * values)
+    U = ((vectors * turned) @ vectors.conj().T).real
+
+    def step(h, x):
+        u = W.T @ x + U.T @ h
+        h = np.where(abs(u) + b >= 0, np.sign(u) * (abs(u) + b), 0)
+        return h, h
+
+    return run(np.asarray(h), xs, step)
+
+
+def cayley(*args):
+    return exprnn(*args, rotation="cayley")
+
+
+def cornn(params, state, xs, dt=0.1, γ=1.0, ε=1.0):
+    W, U, V, b = arrays(params)
+
+    def step(state, x):
+        y, z = state
+        z = z + dt * np.tanh(U.T @ y + V.T @ z + W.T @ x + b) - dt * γ * y - dt * ε * z
+        y = y + dt * z
+        return (y, z), y
+
+    return run(arrays(state), xs, step)
+
+
+def lem(params, state, xs, dt=1.0):
+    W, U, V, b = arrays(params)
+    y, z = arrays(state)
+    m = len(y)
+    (W2, W1, Wz, Wy), (U2, U1, Uz), (b2, b1, bz, by) = columns(W, m), columns(U, m), columns(b, m)
+
+    def step(state, x):
+        y, z = state
+        Δ2, Δ1 = dt * sigmoid(W2.T @ x + U2.T @ y + b2), dt * sigmoid(W1.T @ x + U1.T @ y + b1)
+        z = (1 - Δ2) * z + Δ2 * np.tanh(Uz.T @ y + Wz.T @ x + bz)
+        y = (1 - Δ1) * y + Δ1 * np.tanh(V.T @ z + Wy.T @ x + by)
+        return (y, z), y
+
+    return run((y, z), xs, step)
+
+
+def cfc(params, h, xs, Δs=None):
+    W, U, b, V, c = arrays(params)
+    m, Δs = len(h), np.ones(len(xs)) if Δs is None else Δs
+    (Vg, Vk, Vp, Vq), (cg, ck, cp, cq) = columns(V, m), columns(c, m)
+
+    def step(h, xΔ):
+        x, Δ = xΔ
+        z = 1.7159 * np.tanh(2 / 3 * (W.T @ x + U.T @ h + b))
+        g, k = np.tanh(Vg.T @ z + cg), np.tanh(Vk.T @ z + ck)
+        t = sigmoid((Vp.T @ z + cp) * Δ + Vq.T @ z + cq)
+        h = g * (1 - t) + k * t
+        return h, h
+
+    return run(np.asarray(h), list(zip(xs, Δs)), step)

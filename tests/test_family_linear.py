@@ -10,8 +10,10 @@ from test_online import kept
 
 import rnnjax as r
 from conftest import EXACT, T, inputs, n, normal, outcome, params_of, same, squared, state_of
+from rnnjax.cells.orthogonal import cayley
 from rnnjax.cells.rglru import safe_sqrt
 from rnnjax.cells.ssm import linear
+from rnnjax.loops.trace import trace
 
 m = 4
 
@@ -27,6 +29,13 @@ FAMILY = {
     "s5": (r.s5(n, m), eq.s5),
     "rglru": (r.rglru(n), eq.rglru),
     "gla": (r.gla(n, 2, m, rank=2), eq.gla),
+    "antisymmetric": (r.antisymmetric(n, m), eq.antisymmetric),
+    "lipschitz": (r.lipschitz(n, m), eq.lipschitz),
+    "exprnn": (r.exprnn(n, m), eq.exprnn),
+    "exprnn, Cayley": (r.exprnn(n, m, rotation=cayley), eq.cayley),
+    "cornn": (r.cornn(n, m), eq.cornn),
+    "lem": (r.lem(n, m), eq.lem),
+    "cfc": (r.cfc(n, m, backbone=5), eq.cfc),
 }
 AFFINE = "mingru", "minlstm", "qrnn", "sru", "sru, as wide", "lru", "s5", "rglru", "gla"
 COMPLEX, MATRIX = ("lru", "s5"), ("gla",)
@@ -179,3 +188,68 @@ def test_rglru_root():
     value, slope = jax.jvp(safe_sqrt, (at,), (jnp.ones(4),))
     np.testing.assert_allclose(value, np.sqrt(at), **EXACT)
     np.testing.assert_allclose(slope, [1000, 1000, 5, 0.25], **EXACT)
+
+
+def jacobian(cell, params, state, x):
+    return np.asarray(jax.jacrev(lambda h: cell.step(params, h, x)[0])(state))
+
+
+def test_antisymmetric_eigenvalues():
+    """Those of the equation's Jacobian, a positive diagonal times V - Vᵀ - γ I, have real parts in [-γ, 0]."""
+    for gamma in 0.0, 0.01:
+        cell = r.antisymmetric(n, 20, epsilon=0.1, gamma=gamma)
+        params = params_of(cell)
+        J = (jacobian(cell, params, state_of(cell, params), inputs(n)) - np.eye(20)) / 0.1
+        real = np.linalg.eigvals(J).real
+        assert np.all(real <= 1e-9) and np.all(real >= -gamma - 1e-9)
+
+
+def test_lipschitz_eigenvalues():
+    """At β = 1 the linear part has the real parts -γ alone; below, they are at most those of its symmetric part."""
+    for beta in 1.0, 0.8:
+        cell = r.lipschitz(n, 20, epsilon=0.1, beta=beta, gamma=0.3)
+        params = params_of(cell)._replace(N=jnp.zeros((20, 20)), b=jnp.full(20, 50.0))  # a tanh that is flat
+        A = (jacobian(cell, params, state_of(cell, params), jnp.zeros(n)).T - np.eye(20)) / 0.1
+        real, bound = np.linalg.eigvals(A).real, np.linalg.eigvalsh((A + A.T) / 2)
+        assert bound.min() - 1e-9 <= real.min() and real.max() <= bound.max() + 1e-9
+        if beta == 1:
+            np.testing.assert_allclose(real, -0.3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["exprnn", "exprnn, Cayley"])
+def test_orthogonal(name):
+    """Whatever A is, U is a rotation; with b = 0 the norm of a gradient is the same however many steps it goes back."""
+    cell = CELLS[name]
+    params = normal(jax.eval_shape(cell.init, jax.random.key(0)), scale=3.0)._replace(b=jnp.zeros(m))
+    U = jacobian(cell, params, state_of(cell, params), inputs(n))
+    np.testing.assert_allclose(U @ U.T, np.eye(m), atol=1e-10)
+    np.testing.assert_allclose(np.linalg.det(U), 1, rtol=1e-10)
+    slope = jax.grad(lambda h: r.scan(cell).step(params, h, inputs(50, n))[0].sum())(state_of(cell, params))
+    np.testing.assert_allclose(np.linalg.norm(slope), np.sqrt(m), rtol=1e-10)
+    equations, *_ = trace(cell.step, params, cell.start(params), jnp.ones(n))
+    products = [eqn.primitive.name for eqn in (*equations.given, *equations.carried)].count("dot_general")
+    assert products == 2  # x W and h U: U is made once, before the loop
+    A = cell.init(jax.random.key(0)).A
+    assert np.count_nonzero(A) == m // 2 and r.exprnn(n, 1).init(jax.random.key(0)).A.shape == (1, 1)
+
+
+def test_bounds():
+    """coRNN: |y|² + |z|² <= m Δ t, whatever drives it; LEM: |y|, |z| <= 1."""
+    cell = r.cornn(n, m, dt=0.05)
+    params, xs = normal(params_of(cell), scale=10.0), 10 * inputs(400, n)
+    _, states = jax.lax.scan(lambda s, x: (cell.step(params, s, x)[0],) * 2, cell.start(params), xs)
+    assert ((states.y**2 + states.z**2).sum(1) <= m * 0.05 * np.arange(1, 401)).all()
+    cell = r.lem(n, m)
+    params = normal(params_of(cell), scale=10.0)
+    last, ys = r.scan(cell).step(params, cell.start(params), xs)
+    assert (abs(ys) <= 1).all() and (abs(last.z) <= 1).all()
+
+
+def test_cfc_times():
+    """Inputs that come at odd times bring theirs; an elapsed time of 1 is what there is without."""
+    cell = r.cfc(n, m, backbone=5)
+    params, xs, Δs = params_of(cell), inputs(T, n), np.random.default_rng(9).uniform(0, 3, T)
+    _, ys = r.scan(cell).step(params, cell.start(params), (xs, Δs))
+    np.testing.assert_allclose(ys, eq.cfc(params, cell.start(params), xs, Δs)[1], **EXACT)
+    _, ones = r.scan(cell).step(params, cell.start(params), (xs, np.ones(T)))
+    np.testing.assert_allclose(ones, r.scan(cell).step(params, cell.start(params), xs)[1], **EXACT)
