@@ -10,8 +10,10 @@ from rnnjax.apply import apply
 from rnnjax.cell import Cell, interned
 from rnnjax.cells.attention import GLAParams, gla
 from rnnjax.cells.cfc import CfCParams, cfc
+from rnnjax.cells.clockwork import ClockworkState, clockwork
 from rnnjax.cells.elman import RNNParams, rnn
 from rnnjax.cells.gru import GRUParams, gru
+from rnnjax.cells.independent import IndRNNParams, JordanParams, indrnn, irnn, jordan
 from rnnjax.cells.lru import LRUParams, lru
 from rnnjax.cells.lstm import LSTMParams, LSTMState, lstm
 from rnnjax.cells.mingru import MinGRUParams, MinLSTMParams, mingru, minlstm
@@ -25,6 +27,7 @@ from rnnjax.cells.stateless import DenseParams, dense, embed, lift
 from rnnjax.compose.batch import batch
 from rnnjax.compose.bidirectional import bidirectional
 from rnnjax.compose.deep import deep
+from rnnjax.compose.dilated import dilated
 from rnnjax.compose.dropout import Noise, dropout, seed
 from rnnjax.compose.stack import residual, stack
 from rnnjax.compose.with_loss import with_loss
@@ -54,9 +57,10 @@ __all__ = [
     "RNNParams", "LSTMParams", "LSTMState", "GRUParams", "DenseParams", "Noise",
     "mingru", "minlstm", "qrnn", "window", "sru", "lru", "s5", "rglru", "gla",
     "antisymmetric", "lipschitz", "exprnn", "cornn", "lem", "cfc",
+    "irnn", "indrnn", "jordan", "clockwork", "dilated",
     "MinGRUParams", "MinLSTMParams", "QRNNParams", "SRUParams", "LRUParams", "S5Params", "RGLRUParams", "GLAParams",
     "AntisymmetricParams", "LipschitzParams", "ExpRNNParams", "CoRNNParams", "CoRNNState", "LEMParams", "LEMState",
-    "CfCParams",
+    "CfCParams", "IndRNNParams", "JordanParams", "ClockworkState",
     "scan", "deferred", "rolled", "checkpointed", "python", "masked",
     "batch", "stack", "residual", "bidirectional", "deep", "dropout", "seed", "with_loss", "apply",
     "bptt", "tbptt", "rtrl", "snap", "uoro", "kf_rtrl", "eprop", "rflo", "forward_gradient", "Credited",

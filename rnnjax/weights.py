@@ -8,6 +8,7 @@ from rnnjax.cell import interned
 glorot = jax.nn.initializers.glorot_uniform()
 lecun = jax.nn.initializers.lecun_uniform()
 fan_in = jax.nn.initializers.variance_scaling(1.0, "fan_in", "normal")
+positive = jax.nn.initializers.uniform(1.0)
 orthogonal = jax.nn.initializers.orthogonal()
 zeros = jax.nn.initializers.zeros
 

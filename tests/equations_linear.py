@@ -224,3 +224,51 @@ def cfc(params, h, xs, Δs=None):
         return h, h
 
     return run(np.asarray(h), list(zip(xs, Δs)), step)
+
+
+def indrnn(params, h, xs):
+    W, u, b = arrays(params)
+
+    def step(h, x):
+        h = np.maximum(W.T @ x + u * h + b, 0)
+        return h, h
+
+    return run(np.asarray(h), xs, step)
+
+
+def jordan(params, y, xs):
+    W, U, b, V, c = arrays(params)
+
+    def step(y, x):
+        y = np.tanh(V.T @ np.tanh(W.T @ x + U.T @ y + b) + c)
+        return y, y
+
+    return run(np.asarray(y), xs, step)
+
+
+def clockwork(params, state, xs, periods=(1, 3)):
+    """Group by group, as the paper lays them out: the faster hears the slower, and not the other way round."""
+    W, U, b = arrays(params)
+    h, t = arrays(state)
+    size = len(h) // len(periods)
+    groups = [slice(g * size, (g + 1) * size) for g in range(len(periods))]
+
+    def step(state, x):
+        h, t = state
+        new = h.copy()
+        for g, p in zip(groups, periods):
+            if t % p == 0:
+                heard = sum(U[j, g].T @ h[j] for j, q in zip(groups, periods) if q >= p)
+                new[g] = np.tanh(W[:, g].T @ x + heard + b[g])
+        return (new, t + 1), new
+
+    return run((h, t), xs, step)
+
+
+def dilated(params, ring, xs, d=3):
+    """An Elman network with a long memory of all its states, of which it uses the one of d steps before."""
+    W, U, b = arrays(params)
+    hs = list(np.asarray(ring))
+    for x in xs:
+        hs.append(np.tanh(W.T @ x + U.T @ hs[-d] + b))
+    return np.array(hs[-d:]), np.array(hs[d:])

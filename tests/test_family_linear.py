@@ -1,5 +1,6 @@
 """Linear recurrences, stable cells and Elman's relatives: each is its equations, keeps the laws, and what it claims."""
 
+import equations
 import equations_linear as eq
 import jax
 import jax.numpy as jnp
@@ -36,10 +37,15 @@ FAMILY = {
     "cornn": (r.cornn(n, m), eq.cornn),
     "lem": (r.lem(n, m), eq.lem),
     "cfc": (r.cfc(n, m, backbone=5), eq.cfc),
+    "irnn": (r.irnn(n, m), lambda *args: equations.rnn(*args, equations.relu)),
+    "indrnn": (r.indrnn(n, m), eq.indrnn),
+    "jordan": (r.jordan(n, m, 2), eq.jordan),
+    "clockwork": (r.clockwork(n, m, (1, 3)), eq.clockwork),
+    "dilated": (r.dilated(r.rnn(n, m), 3), eq.dilated),
 }
 AFFINE = "mingru", "minlstm", "qrnn", "sru", "sru, as wide", "lru", "s5", "rglru", "gla"
 COMPLEX, MATRIX = ("lru", "s5"), ("gla",)
-DIAGONAL = *AFFINE, "qrnn, window 2"
+DIAGONAL = *AFFINE, "qrnn, window 2", "indrnn"
 CELLS = {name: cell for name, (cell, _) in FAMILY.items()}
 each_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
 
@@ -253,3 +259,51 @@ def test_cfc_times():
     np.testing.assert_allclose(ys, eq.cfc(params, cell.start(params), xs, Δs)[1], **EXACT)
     _, ones = r.scan(cell).step(params, cell.start(params), (xs, np.ones(T)))
     np.testing.assert_allclose(ones, r.scan(cell).step(params, cell.start(params), xs)[1], **EXACT)
+
+
+def test_irnn():
+    """At the start it adds up its inputs, and forgets none of them."""
+    cell = r.irnn(n, m)
+    params = cell.init(jax.random.key(0))
+    np.testing.assert_array_equal(params.U, np.eye(m))
+    assert not params.b.any() and abs(params.W).max() < 0.005
+    J = jacobian(cell, params, jnp.ones(m), inputs(n))
+    np.testing.assert_array_equal(J, np.eye(m))
+
+
+def test_clockwork():
+    """Slow groups stand still between their times, and hear nothing of faster ones; the clock starts again."""
+    cell = r.clockwork(n, m, (2, 1, 3, 4))
+    params = params_of(cell)
+    (_, t), ys = r.scan(cell).step(params, cell.start(params), inputs(13, n))
+    assert t == 13 % 12
+    for unit, p in enumerate((2, 1, 3, 4)):
+        moved = np.flatnonzero(np.diff(np.concatenate([[0.0], ys[:, unit]])))
+        np.testing.assert_array_equal(moved, np.arange(0, 13, p))
+    noon = jnp.zeros((), jnp.int32)
+    J = jax.jacrev(lambda h: cell.step(params, r.ClockworkState(h, noon), jnp.ones(n))[1])(ys[0])
+    by_period = np.asarray(J)[np.ix_([1, 0, 2, 3], [1, 0, 2, 3])]
+    np.testing.assert_array_equal(by_period != 0, np.triu(np.ones((m, m))) != 0)
+    for wrong in (1, 2, 3), (2, 2), ():
+        with pytest.raises(
+            ValueError, match=r"clockwork: there must be different periods, .* periods is .*there are\.$"
+        ):
+            r.clockwork(n, m, wrong)
+    with pytest.raises(ValueError, match=r"clockwork: periods\[1\] must be a positive int, but periods\[1\] is 0"):
+        r.clockwork(n, m, (1, 0))
+
+
+def test_dilated():
+    """Any cell, d of it that take turns; a dilation of 1 is the cell; the gradient takes d steps at once."""
+    cell = r.lstm(n, m)
+    params, xs = params_of(cell), inputs(8, n)
+    model = r.scan(r.dilated(cell, 2))
+    state, ys = model.step(params, model.start(params), xs)
+    for k in range(2):
+        alone, own = r.scan(cell).step(params, cell.start(params), xs[k::2])
+        same((jax.tree.map(lambda s: s[k], state), ys[k::2]), (alone, own), **EXACT)
+    ones = r.scan(r.dilated(cell, 1)).step(params, r.dilated(cell, 1).start(params), xs)[1]
+    same(ones, r.scan(cell).step(params, cell.start(params), xs)[1], **EXACT)
+    assert r.dilated(r.mingru(n, m), 2).affine is None
+    with pytest.raises(TypeError, match=r"dilated: the cell must be of one step"):
+        r.dilated(r.scan(cell), 2)
