@@ -11,6 +11,7 @@ from test_online import kept
 
 import rnnjax as r
 from conftest import EXACT, T, inputs, n, normal, outcome, params_of, same, squared, state_of
+from rnnjax.cell import kind
 from rnnjax.cells.orthogonal import cayley
 from rnnjax.cells.rglru import safe_sqrt
 from rnnjax.cells.ssm import linear
@@ -64,6 +65,20 @@ def test_contract(cell):
     assert jnp.isfinite(ys).all()
     with pytest.raises(ValueError, match=rf": x must be one step with {n} features"):
         cell.step(params, cell.start(params), jnp.ones(n + 1))
+
+
+@each_cell
+def test_precision(cell):
+    """In float32 or bfloat16 all stays so, also where float64 is the default; some need float32."""
+    if cell is CELLS["qrnn, window 2"]:
+        pytest.skip("the window of inputs has a dtype of its own")
+    single_at_least = {CELLS[name] for name in ("lru", "s5", "exprnn", "exprnn, Cayley")}
+    for dtype in (jnp.float32,) if cell in single_at_least else (jnp.float32, jnp.bfloat16):
+        params = jax.tree.map(lambda p: p.astype(dtype), params_of(cell))
+        state = jax.eval_shape(cell.start, params)
+        after, y = jax.eval_shape(cell.step, params, state, jnp.ones(n, dtype))
+        assert y.dtype == dtype and jax.tree.map(kind, after) == jax.tree.map(kind, state)
+        assert all(s.dtype in (dtype, jnp.complex64, jnp.int32) for s in jax.tree.leaves(state))
 
 
 def test_promises():

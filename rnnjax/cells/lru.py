@@ -45,7 +45,7 @@ def lru(n: int, m: int, *, r_min=0.0, r_max=1.0, max_phase=2 * math.pi) -> Cell:
         n, m: sizes of the input, which is that of the output too, and of the state.
         r_min, r_max, max_phase: where λ starts. A memory of T steps asks for r_min near 1 - 1/T and a small max_phase.
 
-    Params: ν, θ, γ (m,), B, C, D (n,). State: h (m,), complex. Input: x (n,). Output: y (n,).
+    Params: ν, θ, γ (m,), B, C, D (n,), of float32 at least. State: h (m,), complex. Input: x (n,). Output: y (n,).
     Raises `ValueError` if x has another shape, or unless 0 <= r_min < r_max <= 1.
 
     Example:

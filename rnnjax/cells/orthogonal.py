@@ -38,7 +38,7 @@ def exprnn(n: int, m: int, *, rotation=expm, weight=glorot, recurrent=turning, b
         h' = modrelu(x W + h U, b) = sign(u) relu(|u| + b),   u = x W + h U,   y = h'
 
     |h U| = |h|, of a gradient as of a state, and with b = 0 the modrelu is the identity. U comes of the params only:
-    `deferred`, the loop of `scan`, computes it once a run.
+    `deferred`, the loop of `scan`, computes it once a run. It takes params of float32 at least.
 
     Args:
         n, m: sizes of the input and of the state.

@@ -50,7 +50,7 @@ def s5(n: int, m: int, *, frequencies=legs, step_min=0.001, step_max=0.1) -> Cel
         frequencies: m -> ω at the start; exp(α) is 1/2. `cells.ssm.legs`, HiPPO's, or `cells.ssm.linear`, S4D-Lin's.
         step_min, step_max: Δ starts between them, log-uniform; 1/Δ steps are the time that is remembered.
 
-    Params: α, ω, δ (m,), B, C, D (n,). State: h (m,), complex. Input: x (n,). Output: y (n,).
+    Params: α, ω, δ (m,), B, C, D (n,), of float32 at least. State: h (m,), complex. Input: x (n,). Output: y (n,).
     Raises `ValueError` if x has another shape.
 
     Example:

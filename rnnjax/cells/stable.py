@@ -33,7 +33,7 @@ def antisymmetric(n: int, m: int, *, epsilon=0.1, gamma=0.01, weight=fan_in, rec
 
     Args:
         n, m: sizes of the input and of the state.
-        epsilon, gamma: ε, the step, and γ, the diffusion. The paper tunes both from 0.001 (γ: from 0) on.
+        epsilon, gamma: ε, the step, and γ, the diffusion. The paper tunes both.
         weight, recurrent, bias: initialisers of W (n, m), V (m, m) and b (m,). Normal, of variance 1/n and 1/m.
 
     State: h (m,). Input: x (n,). Output: h' (m,). Raises `ValueError` if x has another shape.
