@@ -13,6 +13,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import rnnjax as r
+from rnnjax.gradients.numbers import numbers
 
 n, m, T, B = 3, 4, 7, 5
 LENGTHS = np.array([T, 0, 3, 1, T])
@@ -113,7 +114,12 @@ def crossed(rows):
 
 def normal(like, seed=0, scale=1.0):
     draw = np.random.default_rng(seed)
-    return jax.tree.map(lambda a: jnp.asarray(scale * draw.normal(size=a.shape), a.dtype), like)
+
+    def numbers(a):
+        real = draw.normal(size=a.shape)
+        return real + 1j * draw.normal(size=a.shape) if jnp.issubdtype(a.dtype, jnp.complexfloating) else real
+
+    return jax.tree.map(lambda a: jnp.asarray(scale * numbers(a), a.dtype), like)
 
 
 def params_of(cell, seed=1):
@@ -174,21 +180,23 @@ def differences(function, at, eps=1e-6):
 
 
 def holds_to(reference, cell, params, state, xs):
-    """Hold a scan's values to a NumPy reference at 1e-10, and its gradients to the reference's central differences."""
-    run = jax.jit(lambda *args: outcome(r.scan(cell).step, *args))
-    (last, ys), gradients = run(params, state, xs)
-    expected = reference(params, state, xs)
-    np.testing.assert_allclose(ys, expected[1], **EXACT)
-    np.testing.assert_allclose(joined((last, ys)), joined(expected), **EXACT)
+    """Hold a scan's values to a NumPy reference at 1e-10, and its gradients to the reference's central differences.
 
-    weights = joined(normal((last, ys), seed=99))
-    at, unravel = ravel_pytree((params, state, xs))
+    Of a complex number, both parts are held to NumPy's, each with a gradient of its own.
+    """
+    at, back = numbers((params, state, jnp.asarray(xs)))
 
-    def projection(vector):
-        return weights @ joined(reference(*jax.tree.map(np.asarray, unravel(jnp.asarray(vector)))))
+    def run(at):
+        return numbers(r.scan(cell).step(*back(at)))[0]
 
-    numeric = differences(projection, np.asarray(at), eps=1e-6)
-    np.testing.assert_allclose(joined(gradients), numeric, rtol=1e-6, atol=1e-7)
+    def by_numpy(at):
+        return joined(numbers(jax.tree.map(jnp.asarray, reference(*jax.tree.map(np.asarray, back(at)))))[0])
+
+    outs, (slope,) = jax.jit(lambda at: outcome(run, at))(at)
+    np.testing.assert_allclose(joined(outs), by_numpy(at), **EXACT)
+    weights, (vector, unravel) = joined(normal(outs, seed=99)), ravel_pytree(at)
+    numeric = differences(lambda vector: weights @ by_numpy(unravel(jnp.asarray(vector))), np.asarray(vector))
+    np.testing.assert_allclose(joined(slope), numeric, rtol=1e-6, atol=1e-7)
 
 
 def joined(tree):

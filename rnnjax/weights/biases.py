@@ -1,59 +1,10 @@
-"""Initialisers: `key, shape, dtype -> array`, as in `jax.nn.initializers`, any of which serve here too."""
+"""Initialisers of biases, gate by gate."""
 
 import jax
 import jax.numpy as jnp
 
 from rnnjax.cell import interned
-
-glorot = jax.nn.initializers.glorot_uniform()
-orthogonal = jax.nn.initializers.orthogonal()
-zeros = jax.nn.initializers.zeros
-
-
-def per_gate(init, gates):
-    """Draw each gate's block of a fused `(n, gates * m)` weight by itself.
-
-    Drawn as one, an orthogonal `(m, 4m)` matrix leaves each gate a quarter of its energy, and a Glorot one
-    counts the gates as outputs.
-    """
-
-    def draw(key, shape, dtype=float):
-        *lead, width = shape
-        block = (*lead, width // gates)
-        return jnp.concatenate([init(k, block, dtype) for k in jax.random.split(key, gates)], axis=-1)
-
-    return draw
-
-
-def fused(key, gates, n, m, weight, recurrent, bias):
-    """W (n, gates * m), U (m, gates * m) and b (gates * m,) of a gated cell, the matrices drawn `per_gate`."""
-    W, U, b = jax.random.split(key, 3)
-    width = gates * m
-    return per_gate(weight, gates)(W, (n, width)), per_gate(recurrent, gates)(U, (m, width)), bias(b, (width,))
-
-
-@interned
-def uniform(scale):
-    """Uniform on (-scale, scale), for weights and biases alike (Zaremba et al. 2014; PyTorch at 1/√m)."""
-
-    def draw(key, shape, dtype=float):
-        return jax.random.uniform(key, shape, dtype, -scale, scale)
-
-    return _called(draw, f"uniform({scale})")
-
-
-@interned
-def identity(scale=1.0):
-    """`scale` times the identity, of a recurrent weight: the IRNN (Le et al. 2015, arXiv 1504.00941) has relu over it.
-
-    >>> rnnjax.rnn(3, 4, jax.nn.relu, recurrent=rnnjax.weights.identity())
-    rnn(3, 4, activation=relu, recurrent=identity(1.0))
-    """
-
-    def draw(key, shape, dtype=float):
-        return scale * jnp.eye(*shape, dtype=dtype)
-
-    return _called(draw, f"identity({scale})")
+from rnnjax.weights.called import called
 
 
 @interned
@@ -64,7 +15,7 @@ def forget(value):
         i, f, g, o = jnp.split(jnp.zeros(shape, dtype), 4)
         return jnp.concatenate([i, f + value, g, o])
 
-    return _called(draw, f"forget({value})")
+    return called(draw, f"forget({value})")
 
 
 @interned
@@ -81,7 +32,7 @@ def biases(*gates):
             [g(k, (m,), dtype) if callable(g) else jnp.full(m, g, dtype) for g, k in zip(gates, keys)]
         )
 
-    return _called(draw, f"biases({', '.join(str(getattr(g, '__name__', g)) for g in gates)})")
+    return called(draw, f"biases({', '.join(str(getattr(g, '__name__', g)) for g in gates)})")
 
 
 @interned
@@ -91,13 +42,13 @@ def lasting(longest):
     def draw(key, shape, dtype=float):
         return jnp.log(jax.random.uniform(key, shape, dtype, 1, longest - 1))
 
-    return _called(draw, f"lasting({longest})")
+    return called(draw, f"lasting({longest})")
 
 
 @interned
 def spaced(low, high):
     """From `low` to `high` in even steps over the units (the forget gates of Beck et al. 2024)."""
-    return _called(
+    return called(
         lambda key, shape, dtype=float: jnp.linspace(low, high, *shape, dtype=dtype), f"spaced({low}, {high})"
     )
 
@@ -136,14 +87,7 @@ def chrono(longest, *, gru=None):
         still = jnp.zeros_like(long)
         return jnp.concatenate([-long, long, still, still] if gru is None else [still, long, still])
 
-    return _called(draw, f"chrono({longest})" if gru is None else f"chrono({longest}, gru={gru})")
-
-
-def _called(draw, name):
-    """The initialiser by the name that a cell's repr shows."""
-    draw.__name__ = name
-    return draw
+    return called(draw, f"chrono({longest})" if gru is None else f"chrono({longest}, gru={gru})")
 
 
 open_forget = forget(1.0)
-small = jax.nn.initializers.normal(0.1)

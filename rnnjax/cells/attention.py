@@ -1,0 +1,71 @@
+"""Gated linear attention: a recurrence whose state is a matrix of keys and values."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cell import Cell, features, interned, sizes
+from rnnjax.weights import glorot, zeros
+
+
+class GLAParams(NamedTuple):
+    Q: jax.Array
+    K: jax.Array
+    V: jax.Array
+    F: jax.Array
+    G: jax.Array
+    b: jax.Array
+
+
+@interned
+def gla(n: int, k: int, m: int, *, rank=16, temperature=16.0, weight=glorot, bias=zeros) -> Cell:
+    """Gated linear attention, one head: values are written under keys, fade key by key, and are read by a query.
+
+        q, key, v = x Q, x K, x V
+        a = σ(x F G + b)^(1/temperature)
+        S' = diag(a) S + keyᵀ v
+        y = q S' / √k
+
+    It keeps the promise `affine`: diag(a) S is elementwise, with a repeated along each row, (k, m). The gate is of low
+    rank, and near 1 at the start (1/2 to the power of 1/16). What the paper's layer has around the head is not in it:
+    heads side by side, a norm of y, an output gate, a last product.
+
+    Args:
+        n, k, m: sizes of the input, of a key, and of a value.
+        rank, temperature: of the gate.
+        weight, bias: initialisers of Q, K (n, k), V (n, m), F (n, rank), G (rank, k), and of b (k,).
+
+    State: S (k, m). Input: x (n,). Output: y (m,). Raises `ValueError` if x has another shape.
+
+    Example:
+        >>> cell = rnnjax.gla(3, 2, 4)
+        >>> params = cell.init(jax.random.key(0))
+        >>> S, y = cell.step(params, cell.start(params), jnp.ones(3))
+        >>> S.shape, y.shape
+        ((2, 4), (4,))
+
+    Yang et al. 2024, https://arxiv.org/abs/2312.06635
+    """
+    sizes("gla", n=n, k=k, m=m, rank=rank)
+    shapes = GLAParams((n, k), (n, k), (n, m), (n, rank), (rank, k), (k,))
+
+    def init(key):
+        *weights, b = jax.random.split(key, 6)
+        return GLAParams(*(weight(w, shape) for w, shape in zip(weights, shapes)), bias(b, (k,)))
+
+    def start(params):
+        return jnp.zeros((k, m), params.V.dtype)
+
+    def affine(params, x):
+        features("gla", x, n)
+        _, K, V, F, G, b = params
+        a = jnp.exp(jax.nn.log_sigmoid(x @ F @ G + b) / temperature)
+        return jnp.broadcast_to(a[:, None], (k, m)), jnp.outer(x @ K, x @ V)
+
+    def step(params, S, x):
+        a, b = affine(params, x)
+        S = a * S + b
+        return S, (x @ params.Q) @ S / k**0.5
+
+    return Cell(init, start, step, affine=affine)

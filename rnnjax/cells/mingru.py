@@ -1,0 +1,119 @@
+"""The minimal gated units, whose gates see the input only."""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cell import Cell, features, interned, sizes
+from rnnjax.weights import glorot, per_gate, zeros
+
+
+class MinGRUParams(NamedTuple):
+    W: jax.Array
+    b: jax.Array
+
+
+class MinLSTMParams(NamedTuple):
+    W: jax.Array
+    b: jax.Array
+
+
+@interned
+def mingru(n: int, m: int, *, weight=glorot, bias=zeros) -> Cell:
+    """The minimal GRU: no reset, no tanh, and an update gate of the input alone; blocks in the order z g.
+
+        z, g = split(x W + b),   z = σ(z)
+        h' = (1 - z) h + z g,   y = h'
+
+    It keeps the promise `affine`, with a = 1 - z and b = z g. This is the paper's plain form (its appendix has another
+    for logarithms, where g is made positive). In our `gru` it is the old state that z multiplies.
+
+    Args:
+        n, m: sizes of the input and of the state.
+        weight, bias: initialisers of each block of W (n, 2m), and of b (2m,).
+
+    State: h (m,). Input: x (n,). Output: h' (m,). Raises `ValueError` if x has another shape.
+
+    Example:
+        >>> cell = rnnjax.mingru(3, 4)
+        >>> params = cell.init(jax.random.key(0))
+        >>> a, b = cell.affine(params, jnp.ones(3))
+        >>> h, y = cell.step(params, jnp.ones(4), jnp.ones(3))
+        >>> bool(jnp.allclose(h, a * jnp.ones(4) + b))
+        True
+
+    Feng et al. 2024, https://arxiv.org/abs/2410.01201
+    """
+    sizes("mingru", n=n, m=m)
+
+    def init(key):
+        W, b = jax.random.split(key)
+        return MinGRUParams(per_gate(weight, 2)(W, (n, 2 * m)), bias(b, (2 * m,)))
+
+    def start(params):
+        return jnp.zeros(m, params.W.dtype)
+
+    def affine(params, x):
+        features("mingru", x, n)
+        W, b = params
+        z, g = jnp.split(x @ W + b, 2)
+        z = jax.nn.sigmoid(z)
+        return 1 - z, z * g
+
+    def step(params, h, x):
+        a, b = affine(params, x)
+        h = a * h + b
+        return h, h
+
+    return Cell(init, start, step, affine=affine)
+
+
+@interned
+def minlstm(n: int, m: int, *, weight=glorot, bias=zeros) -> Cell:
+    """The minimal LSTM: no tanh, no output gate, gates of the input alone that add up to 1; blocks in the order f i g.
+
+        f, i, g = split(x W + b)
+        a = σ(f) / (σ(f) + σ(i))
+        h' = a h + (1 - a) g,   y = h'
+
+    It keeps the promise `affine`, with a and b = (1 - a) g. This is the paper's plain form, with the ratio computed
+    from logarithms, so that it is no 0/0 where both gates are shut. A positive bias of f makes it remember for longer.
+
+    Args:
+        n, m: sizes of the input and of the state.
+        weight, bias: initialisers of each block of W (n, 3m), and of b (3m,).
+
+    State: h (m,). Input: x (n,). Output: h' (m,). Raises `ValueError` if x has another shape.
+
+    Example:
+        >>> cell = rnnjax.scan(rnnjax.minlstm(3, 4))
+        >>> params = cell.init(jax.random.key(0))
+        >>> h, ys = cell.step(params, cell.start(params), jnp.ones((7, 3)))
+        >>> ys.shape
+        (7, 4)
+
+    Feng et al. 2024, https://arxiv.org/abs/2410.01201
+    """
+    sizes("minlstm", n=n, m=m)
+
+    def init(key):
+        W, b = jax.random.split(key)
+        return MinLSTMParams(per_gate(weight, 3)(W, (n, 3 * m)), bias(b, (3 * m,)))
+
+    def start(params):
+        return jnp.zeros(m, params.W.dtype)
+
+    def affine(params, x):
+        features("minlstm", x, n)
+        W, b = params
+        f, i, g = jnp.split(x @ W + b, 3)
+        a = jax.nn.sigmoid(jax.nn.log_sigmoid(f) - jax.nn.log_sigmoid(i))
+        return a, (1 - a) * g
+
+    def step(params, h, x):
+        a, b = affine(params, x)
+        h = a * h + b
+        return h, h
+
+    return Cell(init, start, step, affine=affine)
