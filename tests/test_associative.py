@@ -49,12 +49,17 @@ def outer():
 AFFINE = {"mingru": mingru(n, m), "turning": turning(), "outer": outer()}
 
 
+FAMILY = {
+    cell.name: cell
+    for cell in (
+        r.minlstm(n, m), r.qrnn(n, m), r.sru(n, m), r.lru(n, m), r.s5(n, m), r.rglru(n), r.gla(n, 2, m, rank=2)
+    )
+}  # fmt: skip
+
+
 def problem(cell, *shape):
     params = params_of(cell)
-    state = jax.eval_shape(cell.start, params)
-    draw = np.random.default_rng(2).normal(size=(2, *state.shape))
-    state = jnp.asarray(draw[0] + 1j * draw[1] if jnp.iscomplexobj(state) else draw[0], state.dtype)
-    return params, state, jnp.asarray(inputs(*shape, n))
+    return params, state_of(cell, params), jnp.asarray(inputs(*shape, n))
 
 
 def real(run):
@@ -82,13 +87,26 @@ def test_equals_the_steps(name, steps, reverse):
         same(*pair, **EXACT)
 
 
+@pytest.mark.parametrize("reverse", [False, True])
+@pytest.mark.parametrize("name", FAMILY)
+def test_family(name, reverse):
+    """The library's own linear recurrences, in value and gradient, with and without a mask."""
+    cell, args = FAMILY[name], problem(FAMILY[name], T)
+    for keep in (), (jnp.arange(T) % 3 > 0,):
+        models = (r.scan(cell, loop, reverse=reverse) for loop in (r.associative, r.rolled))
+        same(
+            *(jax.jit(functools.partial(outcome, real(lambda *a: its.step(*a, *keep))))(*args) for its in models),
+            **EXACT,
+        )
+
+
 @pytest.mark.parametrize("name", AFFINE)
 def test_batches_and_bptt(name):
     """The promise survives a batch and a mask; gradients of a model with a loss are those of the default loop."""
     cell = AFFINE[name]
     width = jax.eval_shape(cell.step, *jax.tree.map(lambda x: x, problem(cell)))[1].shape[0]
     params, state, _ = problem(cell)
-    states = jnp.stack([state * k for k in range(B)])
+    states = jax.tree.map(lambda s: jnp.stack([s * k for k in range(B)]), state)
     xs = jnp.asarray(inputs(T, B, n)), jnp.asarray(inputs(T, B, width, seed=7))
     keep = jnp.asarray(np.arange(T)[:, None] < np.array([T, 0, 3, 1, T]))
     one, other = (
