@@ -11,16 +11,24 @@ from rnnjax.cell import Cell, interned
 from rnnjax.cells.attention import GLAParams, gla
 from rnnjax.cells.cfc import CfCParams, cfc
 from rnnjax.cells.clockwork import ClockworkState, clockwork
+from rnnjax.cells.conv import conv_lstm
+from rnnjax.cells.coupled import coupled_lstm
 from rnnjax.cells.elman import RNNParams, rnn
-from rnnjax.cells.gru import GRUParams, gru
+from rnnjax.cells.gru import GRUParams, gru, reset_first_gru
 from rnnjax.cells.independent import IndRNNParams, JordanParams, indrnn, irnn, jordan
 from rnnjax.cells.lru import LRUParams, lru
 from rnnjax.cells.lstm import LSTMParams, LSTMState, lstm
 from rnnjax.cells.mingru import MinGRUParams, MinLSTMParams, mingru, minlstm
+from rnnjax.cells.mlstm import MLSTMParams, MLSTMState, mlstm
+from rnnjax.cells.norm import NormGRUParams, NormLSTMParams, norm_gru, norm_lstm
 from rnnjax.cells.orthogonal import ExpRNNParams, exprnn
 from rnnjax.cells.oscillators import CoRNNParams, CoRNNState, LEMParams, LEMState, cornn, lem
+from rnnjax.cells.peephole import PeepholeParams, peephole_lstm
+from rnnjax.cells.projected import ProjectedParams, projected_lstm
 from rnnjax.cells.qrnn import QRNNParams, SRUParams, qrnn, sru, window
 from rnnjax.cells.rglru import RGLRUParams, rglru
+from rnnjax.cells.single import janet, mgu, ugrnn
+from rnnjax.cells.slstm import SLSTMParams, SLSTMState, slstm
 from rnnjax.cells.ssm import S5Params, s5
 from rnnjax.cells.stable import AntisymmetricParams, LipschitzParams, antisymmetric, lipschitz
 from rnnjax.cells.stateless import DenseParams, dense, embed, lift
@@ -42,6 +50,7 @@ from rnnjax.gradients.rtrl import rtrl
 from rnnjax.gradients.snap import snap
 from rnnjax.gradients.tbptt import tbptt
 from rnnjax.gradients.uoro import uoro
+from rnnjax.loops.associative import associative
 from rnnjax.loops.checkpointed import checkpointed
 from rnnjax.loops.deferred import deferred
 from rnnjax.loops.masked import masked
@@ -54,14 +63,18 @@ __version__ = "0.1.0"
 __all__ = [
     "Cell", "check", "interned",
     "rnn", "lstm", "gru", "dense", "embed", "lift",
-    "RNNParams", "LSTMParams", "LSTMState", "GRUParams", "DenseParams", "Noise",
+    "peephole_lstm", "projected_lstm", "coupled_lstm", "norm_lstm", "conv_lstm", "slstm", "mlstm", "janet",
+    "reset_first_gru", "norm_gru", "mgu", "ugrnn",
     "mingru", "minlstm", "qrnn", "window", "sru", "lru", "s5", "rglru", "gla",
     "antisymmetric", "lipschitz", "exprnn", "cornn", "lem", "cfc",
     "irnn", "indrnn", "jordan", "clockwork", "dilated",
+    "RNNParams", "LSTMParams", "LSTMState", "GRUParams", "DenseParams", "Noise",
+    "PeepholeParams", "ProjectedParams", "NormLSTMParams", "NormGRUParams",
+    "SLSTMParams", "SLSTMState", "MLSTMParams", "MLSTMState",
     "MinGRUParams", "MinLSTMParams", "QRNNParams", "SRUParams", "LRUParams", "S5Params", "RGLRUParams", "GLAParams",
     "AntisymmetricParams", "LipschitzParams", "ExpRNNParams", "CoRNNParams", "CoRNNState", "LEMParams", "LEMState",
     "CfCParams", "IndRNNParams", "JordanParams", "ClockworkState",
-    "scan", "deferred", "rolled", "checkpointed", "python", "masked",
+    "scan", "deferred", "rolled", "checkpointed", "associative", "python", "masked",
     "batch", "stack", "residual", "bidirectional", "deep", "dropout", "seed", "with_loss", "apply",
     "bptt", "tbptt", "rtrl", "snap", "uoro", "kf_rtrl", "eprop", "rflo", "forward_gradient", "Credited",
 ]  # fmt: skip

@@ -10,8 +10,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 
 import rnnjax as r
+from rnnjax.gradients.numbers import numbers
 
 n, m, T, B = 3, 4, 7, 5
 LENGTHS = np.array([T, 0, 3, 1, T])
@@ -175,3 +177,28 @@ def differences(function, at, eps=1e-6):
     """The gradient of a scalar function of a vector by central differences."""
     steps = eps * np.eye(len(at))
     return np.array([(float(function(at + d)) - float(function(at - d))) / (2 * eps) for d in steps])
+
+
+def holds_to(reference, cell, params, state, xs):
+    """Hold a scan's values to a NumPy reference at 1e-10, and its gradients to the reference's central differences.
+
+    Of a complex number, both parts are held to NumPy's, each with a gradient of its own.
+    """
+    at, back = numbers((params, state, jnp.asarray(xs)))
+
+    def run(at):
+        return numbers(r.scan(cell).step(*back(at)))[0]
+
+    def by_numpy(at):
+        return joined(numbers(jax.tree.map(jnp.asarray, reference(*jax.tree.map(np.asarray, back(at)))))[0])
+
+    outs, (slope,) = jax.jit(lambda at: outcome(run, at))(at)
+    np.testing.assert_allclose(joined(outs), by_numpy(at), **EXACT)
+    weights, (vector, unravel) = joined(normal(outs, seed=99)), ravel_pytree(at)
+    numeric = differences(lambda vector: weights @ by_numpy(unravel(jnp.asarray(vector))), np.asarray(vector))
+    np.testing.assert_allclose(joined(slope), numeric, rtol=1e-6, atol=1e-7)
+
+
+def joined(tree):
+    """All numbers of a tree in one vector."""
+    return np.concatenate([np.ravel(a) for a in jax.tree.leaves(tree)])

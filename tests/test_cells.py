@@ -5,11 +5,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.flatten_util import ravel_pytree
 
 import rnnjax as r
-from conftest import EXACT, B, T, differences, inputs, m, n, normal, outcome, params_of, same, state_of
-from rnnjax.gradients.numbers import numbers
+from conftest import EXACT, B, T, holds_to, inputs, m, n, normal, outcome, params_of, same, state_of
 
 EQUATIONS = {
     "rnn": (r.rnn(n, m), equations.rnn),
@@ -21,32 +19,10 @@ EQUATIONS = {
 
 @pytest.mark.parametrize("name", EQUATIONS)
 def test_equations(name):
-    transcribed(*EQUATIONS[name])
-
-
-def transcribed(cell, reference, n=n):
-    """Values equal NumPy's at 1e-10; gradients of params, state and inputs equal central differences of NumPy's.
-
-    Of a complex number, both parts are held to NumPy's, each with a gradient of its own.
-    """
+    """Values equal NumPy's at 1e-10; gradients of params, state and inputs equal central differences of NumPy's."""
+    cell, reference = EQUATIONS[name]
     params = params_of(cell)
-    at, back = numbers((params, state_of(cell, params), jnp.asarray(inputs(T, n))))
-
-    def run(at):
-        return numbers(r.scan(cell).step(*back(at)))[0]
-
-    def by_numpy(at):
-        return flat(numbers(jax.tree.map(jnp.asarray, reference(*jax.tree.map(np.asarray, back(at)))))[0])
-
-    outs, (slope,) = jax.jit(lambda at: outcome(run, at))(at)
-    np.testing.assert_allclose(flat(outs), by_numpy(at), **EXACT)
-    weights, (vector, unravel) = flat(normal(outs, seed=99)), ravel_pytree(at)
-    numeric = differences(lambda vector: weights @ by_numpy(unravel(jnp.asarray(vector))), np.asarray(vector))
-    np.testing.assert_allclose(flat(slope), numeric, rtol=1e-6, atol=1e-7)
-
-
-def flat(tree):
-    return np.concatenate([np.ravel(a) for a in jax.tree.leaves(tree)])
+    holds_to(reference, cell, params, state_of(cell, params), inputs(T, n))
 
 
 def test_dense():

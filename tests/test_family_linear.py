@@ -6,11 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from test_cells import transcribed
 from test_online import kept
 
 import rnnjax as r
-from conftest import EXACT, T, inputs, n, normal, outcome, params_of, same, squared, state_of
+from conftest import EXACT, T, holds_to, inputs, n, normal, outcome, params_of, same, squared, state_of
 from rnnjax.cell import kind
 from rnnjax.cells.orthogonal import cayley
 from rnnjax.cells.rglru import safe_sqrt
@@ -53,7 +52,9 @@ each_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
 
 @pytest.mark.parametrize("name", FAMILY)
 def test_equations(name):
-    transcribed(*FAMILY[name])
+    cell, reference = FAMILY[name]
+    params = params_of(cell)
+    holds_to(reference, cell, params, state_of(cell, params), inputs(T, n))
 
 
 @each_cell

@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from test_gradients import problem
 
 import rnnjax as r
-from conftest import CELLS, EXACT, LENGTHS, B, T, inputs, m, mingru, n, params_of, same, squared, state_of
+from conftest import CELLS, EXACT, LENGTHS, SINGLE, B, T, inputs, m, mingru, n, params_of, same, squared, state_of
 from rnnjax.gradients.pattern import dependencies
 
 RANDOM = {"uoro": r.uoro, "kf_rtrl": r.kf_rtrl, "forward_gradient": r.forward_gradient, "rflo": r.rflo}
@@ -41,11 +41,9 @@ def test_pattern(name):
     cell = CELLS[name]
     params = params_of(cell)
     function, s, p = numbers_of(cell.step, params, state_of(cell, params), jnp.asarray(inputs(n)))
-    if name == "relu":  # some of its units are dead at any one point
+    if name == "relu":  # some of its units are dead at most points
         s, p = jnp.abs(s), jnp.abs(p)
-        function = functools.partial(
-            lambda f, s, p: f(s, p), numbers_of(cell.step, params, cell.start(params), jnp.ones(n))[0]
-        )
+        function, *_ = numbers_of(cell.step, params, cell.start(params), jnp.ones(n))
     seen = np.concatenate(jax.jacrev(function, (0, 1))(s, p), axis=1) != 0
     np.testing.assert_array_equal(dependencies(function, s, p).toarray(), seen)
 
@@ -83,6 +81,65 @@ def test_what_is_kept():
     two = r.stack(mingru(n, 4), r.dense(4, 5), r.rnn(5, 6), r.dense(6, 2))
     assert kept(r.rtrl, two) == ((7, 7, 7), (6, 6), r.RNNParams(6, 6, 6), (0, 0))
     assert kept(r.eprop, r.rnn(n, 6)) == r.RNNParams(1, 1, 1)
+
+
+@jax.custom_jvp
+def straight_through(hard, soft):
+    return hard
+
+
+straight_through.defjvp(lambda at, d: (at[0], d[1]))
+
+
+@jax.custom_jvp
+def mean_field(x):
+    return jnp.sin(x)
+
+
+mean_field.defjvp(lambda at, d: (jnp.sin(at[0]), jnp.broadcast_to(d[0].mean(), d[0].shape)))
+
+
+@jax.custom_vjp
+def halved(x):
+    return jnp.sin(x)
+
+
+halved.defvjp(lambda x: (jnp.sin(x), x), lambda x, g: (0.5 * g * jnp.cos(x),))
+
+STRANGE = {
+    "spikes": lambda z: straight_through((z > 0).astype(z.dtype), jax.nn.sigmoid(z)),
+    "a mixing rule": mean_field,
+    "custom_vjp": halved,
+    "checkpoint": jax.checkpoint(jnp.tanh),
+    "cumsum": lambda z: jnp.tanh(jnp.cumsum(z)),
+    "gather": lambda z: jnp.sin(z[jnp.array([2, 0, 0, 1])]),
+}
+
+
+@pytest.mark.parametrize("name", [*AWKWARD, *STRANGE])
+def test_rtrl_of_any_cell(name):
+    """However a step is written, the influence is whole: the gradient is that of `bptt`, from a carried state too."""
+    if name in AWKWARD:
+        params, state, xs, step = AWKWARD[name]
+    else:
+        cell = r.rnn(n, m, STRANGE[name])
+        step, params, xs = cell.step, params_of(cell), inputs(T, n)
+        state = state_of(cell, params)
+
+    def judged(params, state, x):
+        state, y = step(params, state, x)
+        real = [leaf for leaf in jax.tree.leaves(y) if jnp.issubdtype(leaf.dtype, jnp.inexact)]
+        return state, sum(jnp.sin(leaf.real + leaf.imag).sum() for leaf in real)
+
+    cell = r.Cell(None, None, judged)
+    params, state, xs = jax.tree.map(jnp.asarray, (params, state, xs))
+    exact, ours = (jax.jit(g(r.scan(cell, r.rolled)))(params, state, xs) for g in (r.bptt, r.rtrl))
+    same(ours[:2], exact[:2], **(SINGLE if name == "half precision inside" else EXACT))
+    same(*(jax.tree.map(_numbers, tree) for tree in (ours[2], exact[2])), **EXACT)
+
+
+def _numbers(x):
+    return jax.random.key_data(x) if jnp.issubdtype(x.dtype, jax.dtypes.prng_key) else x
 
 
 # the approximations, against their papers' equations
@@ -311,20 +368,27 @@ def test_memory_does_not_grow(name):
 
 
 def complex_cell():
-    """A diagonal linear recurrence of complex numbers."""
+    """A diagonal linear recurrence of complex numbers, with a complex weight."""
 
     def step(params, h, x):
         λ, W = params
-        h = jnp.exp(jax.lax.complex(-jnp.exp(λ[0]), λ[1])) * h + jax.lax.complex(x @ W, jnp.zeros(m))
+        h = jnp.exp(jax.lax.complex(-jnp.exp(λ[0]), λ[1])) * h + x.astype(complex) @ W
         return h, h.real
 
-    return r.Cell(lambda key: (jnp.zeros((2, m)), jnp.zeros((n, m))), lambda params: jnp.zeros(m, complex), step)
+    def init(key):
+        return jnp.zeros((2, m)), jnp.zeros((n, m), complex)
+
+    return r.Cell(init, lambda params: jnp.zeros(m, complex), step)
 
 
 def test_complex_state():
     """A complex state is two real numbers a unit, and its influence O(P)."""
     cell = complex_cell()
-    params, h = params_of(cell), jnp.asarray(inputs(m, seed=1) + 1j * inputs(m, seed=2))
+    λ, W = params_of(cell)
+    params, h = (
+        (λ, jax.lax.complex(W.real, jnp.asarray(inputs(n, m, seed=9)))),
+        jnp.asarray(inputs(m, seed=1) + 1j * inputs(m, seed=2)),
+    )
     model, xs = r.with_loss(cell, squared), (jnp.asarray(inputs(T, n)), jnp.asarray(inputs(T, m, seed=7)))
     same(jax.jit(r.rtrl(model))(params, h, xs), jax.jit(r.bptt(model))(params, h, xs), **EXACT)
     assert [len(j) for j in r.rtrl(model).start(params, (xs[0][0], xs[1][0])).credit] == [2, 2]
@@ -339,6 +403,36 @@ def test_dropout():
     exact, ours = (jax.jit(g(model))(params, state, xs) for g in (r.bptt, r.rtrl))
     same(ours[:2], exact[:2], **EXACT)
     assert (ours[2][1].step == exact[2][1].step).all()
+
+
+@pytest.mark.parametrize("name", ["rtrl", "snap", "uoro", "forward_gradient"])
+def test_two_precisions(name):
+    """Params of 32 bits and a state of 16 keep theirs; the exact gradient is as near to `bptt`'s as 16 bits allow."""
+
+    def step(params, h, x):
+        h = jnp.tanh(x @ params + h.astype(jnp.float32)).astype(jnp.bfloat16)
+        return h, (h.astype(jnp.float32) ** 2).sum()
+
+    cell = r.Cell(None, None, step)
+    params, state = jnp.asarray(inputs(n, m, dtype=np.float32)), jnp.zeros(m, jnp.bfloat16)
+    xs = jnp.asarray(inputs(T, n, dtype=np.float32))
+    _, exact, _ = jax.jit(r.bptt(cell))(params, state, xs)
+    _, grads, after = jax.jit(ALL[name](cell))(params, state, xs, **keyed(name))
+    assert (grads.dtype, after.dtype) == (jnp.float32, jnp.bfloat16)
+    if name in ("rtrl", "snap"):
+        np.testing.assert_allclose(grads, exact, atol=0.03 * np.abs(exact).max())
+
+
+def test_feedback_leaves_targets_alone():
+    """Only a weight's transpose is replaced by random numbers, and never what the loss multiplies by."""
+    model = r.stack(leaky(), r.dense(m, 2))
+    learner = r.rflo(r.with_loss(model, lambda y, target: -jnp.dot(jax.nn.log_softmax(y), target)))
+    params = params_of(model)
+    xs = jnp.asarray(inputs(T, n)), jax.nn.one_hot(np.arange(T) % 2, 2, dtype=float)
+    exact = jax.jit(r.eprop(learner.cell))(params, model.start(params), xs)[1]
+    ours = jax.jit(learner)(params, model.start(params), xs, key=KEY)[1]
+    same(ours[1], exact[1], **EXACT)
+    assert np.abs(ours[0][0] - exact[0][0]).max() > 1e-3
 
 
 def test_no_state():
@@ -361,7 +455,12 @@ def test_half_precision():
     exact = ravel_pytree(
         jax.tree.map(lambda g: g.astype(float), jax.jit(r.bptt(model))(params, model.start(params), xs)[1])
     )[0]
-    for name in "rtrl", "snap", "uoro", "kf_rtrl":
+    keep = jnp.arange(T) < T - 1
+    for name in "rtrl", "snap", "uoro", "kf_rtrl", "forward_gradient", "eprop":
+        assert {
+            g.dtype
+            for g in jax.tree.leaves(jax.jit(ALL[name](model))(params, model.start(params), xs, keep, **keyed(name))[1])
+        } == {jnp.dtype(jnp.bfloat16)}
         _, grads, after = jax.jit(ALL[name](model))(params, model.start(params), xs, **keyed(name))
         assert {g.dtype for g in jax.tree.leaves((grads, after))} == {jnp.dtype(jnp.bfloat16)}
         if name == "rtrl":
@@ -389,6 +488,18 @@ REFUSED = {
     r"^rtrl: xs must have at least one step, but xs has none": lambda: r.rtrl(r.with_loss(r.rnn(n, m), squared))(
         r.rnn(n, m).init(KEY), jnp.zeros(m), (jnp.zeros((0, n)), jnp.zeros((0, m)))
     ),
+    r"^rtrl: params must be floating, but params\[1\] is int64\[\]\. Keep it in the state": lambda: r.rtrl(
+        r.Cell(None, None, lambda params, h, x: (h, (params[0] * h).sum()))
+    )((jnp.ones(m), jnp.array(1)), jnp.zeros(m), jnp.zeros((T, n))),
+    r"^rtrl: step must return the state it was given, but state went in as float64\[4\] and": lambda: r.rtrl(
+        r.Cell(None, None, lambda params, h, x: (h.astype(jnp.float32), (params * h).sum()))
+    )(jnp.ones(m), jnp.zeros(m), jnp.zeros((T, n))),
+    r"^uoro: key must come with a plain state, but the state is Credited": lambda: (
+        lambda learner, params: learner(params, learner.start(params, (jnp.zeros(n), jnp.zeros(m))), (), key=KEY)
+    )(r.uoro(r.with_loss(r.rnn(n, m), squared)), r.rnn(n, m).init(KEY)),
+    r"^kf_rtrl: every param .* but params enters by add\. Use": lambda: r.kf_rtrl(
+        r.Cell(None, None, lambda b, h, x: (h + (b + b), h.sum()))
+    )(jnp.ones(m), jnp.zeros(m), jnp.zeros((T, n)), key=KEY),
     r"^snap: n must be a positive int, but n is 0": lambda: r.snap(r.rnn(n, m), 0),
 }  # fmt: skip
 

@@ -34,6 +34,7 @@ TRAINED = {
         r.bptt,
         r.batch(r.with_loss(r.deep(r.gru, n, 2, loop=r.checkpointed, snapshots=2), squared), B),
     ),
+    "rtrl": lambda B: (r.rtrl, r.batch(MODEL, B)),
     "both ways": lambda B: (r.bptt, r.batch(r.with_loss(r.deep(r.gru, n, 1, bidirectional=True), squared), B)),
     "bptt, masked": lambda B: (r.bptt, r.batch(MODEL, B)),
     "tbptt": lambda B: (functools.partial(r.tbptt, window=2), r.batch(MODEL, B)),

@@ -46,7 +46,8 @@ def batch(cell: Cell, B: int) -> Cell:
         return run(params, state, xs, *keep)
 
     if cell.each is None:
-        return Cell(cell.init, start, step, one=cell)
+        affine = None if cell.affine is None else jax.vmap(cell.affine, (None, 0))
+        return Cell(cell.init, start, step, affine=affine, one=cell)
     return Cell(cell.init, start, step, each=batch(cell.each, B), remade=None if within is None else within.remade)
 
 

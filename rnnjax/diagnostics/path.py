@@ -47,7 +47,7 @@ def real(s):
 def pack(state):
     """The floats of a state, one vector (d,), at least float32."""
     numbers, _ = vector(state)
-    return numbers.astype(jnp.promote_types(numbers.dtype, jnp.float32))
+    return numbers.astype(max(numbers.dtype, jnp.dtype(jnp.float32), key=lambda dtype: dtype.itemsize))
 
 
 def unpack(numbers, state):

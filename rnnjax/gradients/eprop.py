@@ -14,8 +14,10 @@ def eprop(cell: Cell):
 
     The local derivative is what a unit keeps of itself without passing through a recurrent product: the forget gate of
     an LSTM's c, z of a GRU's h, a leak. The learning signal ∂L/∂s' goes back through layers and the readout by their
-    own weights (symmetric e-prop; see `rflo` for random ones). Cost: O(P) a step. Exact for a diagonal recurrence; of
-    a vanilla RNN, which keeps nothing of itself, only the credit of the last step is left.
+    own weights (symmetric e-prop; see `rflo` for random ones). Cost: O(P) a step of one layer; its params reach all
+    units of the layers above, of whose influence as many numbers are kept. Exact for a diagonal recurrence; of a
+    vanilla RNN, which keeps nothing of itself, only the credit of the last step is left. Products within a `lax.scan`,
+    a branch, or a `custom_jvp` of the step are not seen, and pass credit on.
 
     Args and result are those of `rtrl`.
 

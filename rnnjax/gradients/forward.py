@@ -16,8 +16,9 @@ def forward_gradient(cell: Cell):
         d = (∂s/∂θ) v,   dL/dθ ≈ (dL/dv) v,   v random signs, one for each param, drawn before the first step
 
     No reverse pass, no Jacobian, no memory but v and d: an online learner in 2 to 3 times the cost of the cell itself,
-    with any cell whatever. Its variance is (P - 1) |dL/dθ|², where `uoro`'s grows with time and not with P. It is the
-    measure that every other unbiased estimate has to beat, and in that role research needs it here.
+    with any cell that has a forward derivative (a `custom_vjp` has none). Its variance is (P - 1) |dL/dθ|², where
+    `uoro`'s grows with the lag that credit crosses and not with P. It is the measure that every other unbiased estimate
+    has to beat, and in that role research needs it here.
 
     Args and result are those of `rtrl`; the key is given as to `uoro`. The direction stays the same for as long as the
     state goes on: `rnnjax.seed` it again, from a new start, for another.
@@ -40,8 +41,11 @@ def forward_gradient(cell: Cell):
 
     def follow(step, θ, s, credit):
         noise, v, d = credit
-        drawn = lambda: sign("forward_gradient", noise, θ)[0]  # noqa: E731
-        v = jax.lax.cond(noise.step == 0, drawn, lambda: v)
+
+        def drawn():
+            return sign("forward_gradient", noise, θ)[0], jnp.zeros_like(d)
+
+        v, d = jax.lax.cond(noise.step == 0, drawn, lambda: (v, d))
         (s, loss), (d, slope), rest = jax.jvp(step, (θ, s), (v, d), has_aux=True)
         grads = jax.tree.map(lambda v: slope.astype(v.dtype) * v, v)
         return s, rest, loss, grads, (Noise(noise.key, noise.step + 1), v, d)

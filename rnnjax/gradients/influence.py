@@ -22,15 +22,18 @@ def influence(reach=None, change=lambda step: step):
         return plan(lambda s, *θ: step(list(θ), s, change)[0][0], s, θ, reach)
 
     def begin(step, θ, s):
-        return [jnp.zeros((len(rows), *p.shape), p.dtype) for p, rows in zip(θ, planned(step, θ, s).rows)]
+        return [
+            jnp.zeros((len(rows), *p.shape), max(p.dtype, s.dtype, key=lambda d: d.itemsize))
+            for p, rows in zip(θ, planned(step, θ, s).rows)
+        ]
 
     def follow(step, θ, s, J):
         its = planned(step, θ, s)
         (after, loss), pull, rest = jax.vjp(lambda θ, s: step(θ, s, change), θ, s, has_aux=True)
         grads, slope = pull((jnp.zeros_like(after), jnp.ones_like(loss)))
         pulled = jax.vmap(lambda row: pull((row, jnp.zeros_like(loss))))
-        _, by_state = pulled(jnp.asarray(its.own, after.dtype))
-        by_params, _ = pulled(jnp.asarray(its.direct, after.dtype))
+        _, by_state = pulled(jnp.where(its.own, jnp.ones_like(after)[None], 0))
+        by_params, _ = pulled(jnp.where(its.direct, jnp.ones_like(after)[None], 0))
         color = its.own.argmax(0)
         later = []
         for i, (j, rows, source, values) in enumerate(zip(J, its.rows, its.source, by_params)):
@@ -39,12 +42,13 @@ def influence(reach=None, change=lambda step: step):
                 continue
             a, b = rows[:, None], rows[None]
             real = (a >= 0) & (b >= 0) & its.pattern[a, b]
-            own = by_state[color[a], b] * jnp.asarray(real, s.dtype)
-            grads[i] += _product(jnp.where(rows >= 0, slope[rows], 0)[None], j)[0].astype(j.dtype)
+            own = jnp.where(real, by_state[color[a], b], 0).astype(j.dtype)
+            back = jnp.where(rows >= 0, slope[rows], 0).astype(j.dtype)
+            grads[i] += _product(back[None], j)[0].astype(grads[i].dtype)
             new = _product(own, j)
             for value, row in zip(values, source):
-                new += jnp.where(row[None] == rows, value[None], 0)
-            later.append(new.astype(j.dtype))
+                new += jnp.where(row[None] == rows, value[None].astype(j.dtype), 0)
+            later.append(new)
         return after, rest, loss, grads, later
 
     return Algorithm(begin, follow)

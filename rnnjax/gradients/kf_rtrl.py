@@ -59,13 +59,14 @@ def kf_rtrl(cell: Cell):
 
         (full, loss), pull, (rest, vectors) = jax.vjp(run, taps, θ, s, has_aux=True)
         _, grads, credit = pull((jnp.zeros_like(full), jnp.ones_like(loss)))
-        rows = jnp.eye(s.size, full.size, dtype=full.dtype)
+        rows = jnp.where(jnp.eye(s.size, full.size, dtype=bool), jnp.ones_like(full)[None], 0)
         direct, _, by_state = jax.vmap(lambda row: pull((row, jnp.zeros_like(loss))))(rows)
         signs, noise = sign("kf_rtrl", noise, [jnp.zeros(2, u.dtype) for u, _ in pairs])
         later = []
         for (u, A), û, D, (σ, τ) in zip(pairs, vectors, direct, signs):
-            pushed = by_state @ A
-            p, q = balance(pushed, u), balance(D, û)
+            D = D.astype(A.dtype)
+            pushed = by_state.astype(A.dtype) @ A
+            p, q = (balance(*pair).astype(u.dtype) for pair in ((pushed, u), (D, û)))
             later.append((σ * p * u + τ * q * û, σ / p * pushed + τ / q * D))
         grads = slope(factors, pairs, credit, grads)
         return full[: s.size], rest, loss, grads, (noise, later)

@@ -51,7 +51,7 @@ def slope(factors, pairs, credit, grads):
     for factor, (u, A) in zip(factors, pairs):
         pieces = jnp.split(u, np.cumsum(factor.lengths())[:-1])
         for piece, (leaf, _, transposed) in zip(pieces, factor.entries):
-            part = jnp.outer(piece, credit @ A)
+            part = jnp.outer(piece, credit.astype(A.dtype) @ A).astype(grads[leaf].dtype)
             grads[leaf] += (part.T if transposed else part).reshape(grads[leaf].shape)
     return grads
 
@@ -84,14 +84,15 @@ def _factors(jaxpr, names, n_state):
 def _entry(w, eqn):
     """The variable that a param multiplies, and whether it is transposed, or None if it enters in another way."""
     (out,) = eqn.outvars
-    if not jnp.issubdtype(w.aval.dtype, jnp.floating):
+    if not jnp.issubdtype(w.aval.dtype, jnp.floating) or eqn.invars.count(w) > 1:
         return None
     if eqn.primitive.name == "add" and w.aval.shape == out.aval.shape and w.aval.ndim == 1:
         return None, False
     if eqn.primitive.name == "dot_general" and w.aval.ndim == 2 and out.aval.ndim == 1:
         at = eqn.invars.index(w)
-        (contracted,) = eqn.params["dimension_numbers"][0][at]
-        return eqn.invars[1 - at], contracted == 1
+        v, contracted = eqn.invars[1 - at], eqn.params["dimension_numbers"][0][at]
+        if v.aval.ndim == 1:
+            return v, contracted == (1,)
     return None
 
 

@@ -3,7 +3,6 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 from jax.extend.core import Literal
 
 from rnnjax.gradients.opened import opened
@@ -27,15 +26,15 @@ def local(step, key=None):
         n_params, n_state = len(jax.tree.leaves(params)), len(jax.tree.leaves(state))
         old = jaxpr.invars[n_params : n_params + n_state]
         made = _made(jaxpr.eqns, set(variables(jaxpr.outvars[:n_state])) - set(jaxpr.invars))
-        new = _waiting(jaxpr.eqns, made)
+        new, weights = _waiting(jaxpr.eqns, made), _waiting(jaxpr.eqns, jaxpr.invars[:n_params])
         whole = values  # with all derivatives, and cut: without those by the old state, but by way of the new one
         cut = whole | {v: jax.lax.stop_gradient(whole[v]) for v in old}
         for number, eqn in enumerate(jaxpr.eqns):
             operands = read(cut, eqn.invars)
-            fresh = [not isinstance(v, Literal) and v in new for v in eqn.invars]
+            fresh, weight = ([not isinstance(v, Literal) and v in some for v in eqn.invars] for some in (new, weights))
             if eqn.primitive.name not in PRODUCTS:
                 out, less = bind(eqn, read(whole, eqn.invars)), bind(eqn, operands)
-            elif key is not None and sum(fresh) == 1:
+            elif key is not None and fresh != weight and sum(fresh) == 1 and weight[1 - fresh.index(True)]:
                 out = less = _fed_back(eqn, operands, fresh.index(True), jax.random.fold_in(key, number))
             else:
                 out = less = bind(eqn, operands)
@@ -67,9 +66,11 @@ def _fed_back(eqn, values, at, key):
     """A product whose operand `at` gets its credit by a random matrix of the weight's shape, at 1/√rows."""
     moving, weight = values[at], values[1 - at]
     random = jax.random.normal(key, weight.shape, weight.dtype) * weight.shape[0] ** -0.5
-    still = jax.lax.stop_gradient(moving)
 
     def times(x, w):
-        return bind(eqn, [x, w] if at == 0 else [w, x])
+        (out,) = bind(eqn, [x, w] if at == 0 else [w, x])
+        return out
 
-    return [jnp.add(*both) for both in zip(times(still, weight), times(moving - still, random))]
+    fed_back = jax.custom_jvp(times)
+    fed_back.defjvp(lambda at, d: (times(*at), times(d[0], random) + times(at[0], d[1])))
+    return [fed_back(moving, weight)]

@@ -49,7 +49,7 @@ class Truncated:
     def begun(self, params, state, x):
         """A state of the cell without a past."""
         back = self.window - self.stride
-        xs = jax.tree.map(lambda x: jnp.zeros((back, *jnp.shape(x)), jnp.result_type(x)), x)
+        xs = jax.tree.map(lambda x: jnp.broadcast_to(x, (back, *jnp.shape(x))), x)  # real ones, if masked
         one = jax.tree.map(lambda x: jnp.asarray(x)[None], x)
         losses = jax.eval_shape(over_time(self.cell).step, params, state, one)[1]
         return Credited(state, Past(state, xs, jnp.zeros((back, *losses.shape[1:]), bool)))

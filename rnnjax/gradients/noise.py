@@ -1,6 +1,7 @@
 """What random gradients draw."""
 
 import jax
+import jax.numpy as jnp
 
 from rnnjax.compose.dropout import Noise, Shared
 
@@ -9,7 +10,7 @@ def sign(where, noise: Noise, like):
     """Random signs of this step in the shapes and dtypes of a tree, and the `Noise` of the next."""
     leaves, shape = jax.tree.flatten(like)
     keys = jax.random.split(jax.random.fold_in(needed(where, noise), noise.step), len(leaves))
-    signs = [jax.random.rademacher(key, x.shape, x.dtype) for key, x in zip(keys, leaves)]
+    signs = [jax.random.rademacher(key, x.shape, x.dtype) * jnp.ones_like(x) for key, x in zip(keys, leaves)]
     return jax.tree.unflatten(shape, signs), Noise(noise.key, noise.step + 1)
 
 

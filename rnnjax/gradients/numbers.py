@@ -25,7 +25,7 @@ def numbers(tree):
 def vector(tree):
     """The same as one vector, in the highest precision that occurs, and the function back."""
     parts, back = numbers(tree)
-    dtype = max((p.dtype for p in parts), key=lambda d: d.itemsize, default=jnp.dtype(float))
+    dtype = max((p.dtype for p in parts), key=lambda d: d.itemsize, default=jnp.result_type(float))
     sizes = [p.size for p in parts]
 
     def whole(values):

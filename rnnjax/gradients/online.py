@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cell import Cell, kind
+from rnnjax.cell import Cell
 from rnnjax.compose.batch import batch
 from rnnjax.compose.dropout import seed
 from rnnjax.gradients.bptt import summed
+from rnnjax.gradients.flat import flat, floating
 from rnnjax.gradients.numbers import numbers, vector
-from rnnjax.loops.carry import steps
+from rnnjax.loops.carry import apart, placed, steps
 from rnnjax.loops.masked import masked
 
 
@@ -69,9 +70,9 @@ class Online:
         B = self._streams(x)
         if B is None:
             return Credited(state, self._credit(params, state, x))
-        one, own = jax.tree.map(lambda a: a[0], (state, x))
-        credit = jax.tree.map(lambda c: jnp.broadcast_to(c, (B, *c.shape)), self._credit(params, one, own))
-        return Credited(state, credit)
+        one, own = jax.tree.map(lambda a: jax.ShapeDtypeStruct(a.shape[1:], a.dtype), (state, x))
+        credit = jax.eval_shape(self._credit, params, one, own)  # all zeros
+        return Credited(state, jax.tree.map(lambda c: jnp.zeros((B, *c.shape), c.dtype), credit))
 
     def step(self, params, credited, x, *keep):
         """One step: the slope of its loss, summed over the streams of a batch, and the credit after it."""
@@ -79,15 +80,21 @@ class Online:
         run, x = (masked(self._stream()), (x, *keep)) if keep else (self._stream(), x)
         if B is None:
             return run.step(params, credited, x)
-        credited, out = batch(run, B).step(params, credited, x)
+        credited, out = batch.__wrapped__(run, B).step(params, credited, x)
         return credited, jax.tree.map(lambda y: y.sum(0), out)
 
     def __call__(self, params, state, xs, keep=None, *, key=None):
+        plain = not isinstance(state, Credited)
+        if key is not None and not plain:
+            raise ValueError(
+                f"{self.name}: key must come with a plain state, but the state is Credited and has its own. "
+                "Seed it before the first step: rnnjax.seed(gradient.start(params, x), key)."
+            )
         T = steps(self.name, xs)
         if not T:
             summed(self.name, jnp.zeros(0))
-        plain = not isinstance(state, Credited)
         first = jax.tree.map(lambda x: x[0], xs)
+        params, over_devices = apart(params, (state, xs))
         if plain:
             state = self.begun(params, state, first)
         B = self._streams(first)
@@ -102,9 +109,10 @@ class Online:
         xs = (xs,) if keep is None else (xs, keep)
         like = jax.eval_shape(self.step, params, state, *jax.tree.map(lambda x: x[0], xs))[1]
         zero = jax.tree.map(lambda a: jnp.zeros(a.shape, a.dtype), like)
-        (state, (loss, grads)), _ = jax.lax.scan(body, (state, zero), xs)
+        (state, (loss, grads)), _ = jax.lax.scan(body, placed(body, (state, zero), xs, params), xs)
         number = T * (B or 1) if keep is None else jnp.maximum(keep.sum(dtype=loss.dtype), 1)
-        return loss / number, jax.tree.map(lambda g: g / number, grads), state.state if plain else state
+        grads = jax.tree.map(lambda g: g / jnp.asarray(number, g.dtype), grads)
+        return loss / number, over_devices(grads), state.state if plain else state
 
     def _streams(self, x):
         """How many streams one step's input has, None where the cell is of one."""
@@ -116,33 +124,19 @@ class Online:
         def step(params, credited, x):
             θ, params_of = numbers(params)
             s, state_of = vector(credited.state)
-            run = _flat(self.name, one, params_of, state_of, x)
+            run = flat(self.name, one, params_of, state_of, x)
             s, rest, loss, grads, credit = self.algorithm.follow(run, θ, s, credited.credit)
-            return Credited(vector(rest)[1](s), credit), (loss, params_of(grads))
+            return Credited(vector(rest)[1](s), credit), (loss, jax.tree.map(jnp.conj, params_of(grads)))
 
         return Cell(one.init, one.start, step)
 
     def _credit(self, params, state, x):
+        floating(self.name, params)
         θ, params_of = numbers(params)
         s, state_of = vector(state)
-        return self.algorithm.begin(_flat(self.name, self.cell.one or self.cell, params_of, state_of, x), θ, s)
+        return self.algorithm.begin(flat(self.name, self.cell.one or self.cell, params_of, state_of, x), θ, s)
 
 
 def learner(name, cell, algorithm):
     """The `Online` gradient of a cell with a loss, of one step or over whole sequences."""
     return Online(name, cell if cell.each is None else cell.each, algorithm)
-
-
-def _flat(where, cell, params_of, state_of, x):
-    """A step at one input, from and to real numbers. `change` is what to do with `cell.step` first."""
-
-    def step(θ, s, change=lambda step: step):
-        after, loss = change(cell.step)(params_of(θ), state_of(s), x)
-        if not (isinstance(loss, jax.Array) and loss.ndim == 0 and jnp.issubdtype(loss.dtype, jnp.floating)):
-            raise TypeError(
-                f"{where}: the cell must give one loss a step, but y is {jax.tree.map(kind, loss)}. "
-                "Use with_loss(cell, loss)."
-            )
-        return (vector(after)[0], loss), after
-
-    return step

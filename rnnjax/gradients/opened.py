@@ -2,6 +2,8 @@
 
 import jax
 
+from rnnjax.gradients.pattern import CALLS
+from rnnjax.loops.equations import bind, evaluate, read
 from rnnjax.loops.rewrites import again
 
 
@@ -16,6 +18,15 @@ def opened(step, params, state, x):
         trees.append(shape)
         return out
 
-    closed = again(jax.make_jaxpr(flat)(*leaves), leaves, (first, second))
+    closed = again(jax.make_jaxpr(flat)(*leaves), leaves, (first, second), lambda *_: _open)
     jaxpr = closed.jaxpr
     return jaxpr, dict(zip([*jaxpr.constvars, *jaxpr.invars], [*closed.consts, *leaves])), trees[0]
+
+
+def _open(eqn, values):
+    if eqn.primitive.name not in CALLS:
+        return bind(eqn, values)
+    inner = eqn.params.get("jaxpr") or eqn.params["call_jaxpr"]
+    jaxpr = getattr(inner, "jaxpr", inner)
+    env = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*getattr(inner, "consts", ()), *values]))
+    return read(evaluate(jaxpr.eqns, env, _open), jaxpr.outvars)

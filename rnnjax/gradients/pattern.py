@@ -1,4 +1,4 @@
-"""Which numbers a result waits for, read from a function's equations: the pattern of its Jacobian at any values."""
+"""Which numbers a result moves with, read from a function's equations: the pattern of its Jacobian at any values."""
 
 import functools
 import itertools
@@ -11,38 +11,40 @@ from scipy import sparse
 
 from rnnjax.loops.equations import OPENED
 
-# Each result waits for the operands' numbers at its own place.
+# Equations between tangents, in which each result waits for the operands' numbers at its own place.
 ELEMENTWISE = {
-    "add", "add_any", "sub", "mul", "div", "rem", "neg", "abs", "sign", "max", "min", "pow", "integer_pow", "square",
-    "one_minus_square", "sqrt", "rsqrt", "cbrt", "exp", "exp2", "expm1", "log", "log1p", "log2", "logistic", "tanh",
-    "sin", "cos", "tan", "sinh", "cosh", "asin", "acos", "atan", "asinh", "acosh", "atanh", "atan2", "erf", "erfc",
-    "erf_inv", "lgamma", "digamma", "floor", "ceil", "round", "clamp", "select_n", "convert_element_type",
-    "reduce_precision", "copy", "real", "imag", "complex", "conj", "name",
-    "eq", "ne", "lt", "le", "gt", "ge", "and", "or", "xor", "not", "is_finite",
+    "add", "add_any", "sub", "neg", "mul", "div", "select_n", "convert_element_type", "reduce_precision", "copy",
+    "name", "real", "imag", "complex", "conj",
 }  # fmt: skip
-# Each result is one of the operands' numbers, or stays what it is when they change.
+# Each result is one of the operands' numbers.
 MOVING = {
     "reshape", "squeeze", "expand_dims", "broadcast_in_dim", "tile", "transpose", "rev",
     "concatenate", "stack", "split", "unstack", "slice",
 }  # fmt: skip
-REDUCING = {"reduce_sum", "reduce_prod", "reduce_max", "reduce_min"}
+CALLS = OPENED | {"remat", "remat2", "checkpoint"}
 
 
 def dependencies(function, *args):
-    """The boolean matrix (results, numbers of all args) of what a function of arrays, with one array out, waits for.
+    """The boolean matrix (results, numbers of all args) of what a function of arrays, with one array out, moves with.
 
-    It may hold more than the Jacobian ever does (through an equation that is not known here all waits for all), and
-    never less. Integers, booleans and `stop_gradient` pass nothing on.
+    It is read from the equations of the function's derivative, so that a derivative of its own (`custom_jvp`) counts
+    as it is, and integers and `stop_gradient` pass nothing on. It may hold more than the Jacobian ever does (through an
+    equation that is not known here all waits for all), and never less.
     """
-    closed = jax.make_jaxpr(function)(*args)
-    sizes = np.cumsum([0, *(np.size(x) for x in args)])
-    every = sparse.identity(sizes[-1], bool, "csr")
-    (out,) = _through(closed.jaxpr, [every[a:b] for a, b in itertools.pairwise(sizes)])
-    return _nothing(closed.jaxpr.outvars[0], every) if out is None else out
+
+    def push(args, tangents):
+        return jax.jvp(function, args, tangents)[1]
+
+    jaxpr = jax.make_jaxpr(push)(args, args).jaxpr
+    ends = np.cumsum([0, *(np.size(x) for x in args)])
+    every = sparse.identity(ends[-1], bool, "csr")
+    tangents = [every[a:b] for a, b in itertools.pairwise(ends)]
+    (out,) = _through(jaxpr, [None] * len(args) + tangents)
+    return _nothing(jaxpr.outvars[0], every) if out is None else out
 
 
-def _through(jaxpr, operands, still=True):
-    """The matrices of a jaxpr's results, None where nothing is waited for. If `still`, integers pass nothing on."""
+def _through(jaxpr, operands):
+    """The matrices of a jaxpr's results, None where nothing is waited for."""
     env = dict(zip(jaxpr.invars, operands))
 
     def read(v):
@@ -50,20 +52,16 @@ def _through(jaxpr, operands, still=True):
 
     for eqn in jaxpr.eqns:
         ins = [read(v) for v in eqn.invars]
-        if all(matrix is None for matrix in ins) or (still and eqn.primitive.name == "stop_gradient"):
-            continue
-        for v, matrix in zip(eqn.outvars, _rule(eqn, ins, still)):
-            if not still or jnp.issubdtype(v.aval.dtype, jnp.inexact):
-                env[v] = matrix
+        if any(matrix is not None for matrix in ins):
+            env |= zip(eqn.outvars, _rule(eqn, ins))
     return [read(v) for v in jaxpr.outvars]
 
 
-def _rule(eqn, ins, still):
+def _rule(eqn, ins):
     name = eqn.primitive.name
-    if name in OPENED or name == "custom_jvp_call":
+    if name in CALLS:
         inner = eqn.params.get("jaxpr") or eqn.params["call_jaxpr"]
-        # a rule of its own may pass on what the function itself does not
-        return _through(inner.jaxpr, ins, still and name in OPENED)
+        return _through(getattr(inner, "jaxpr", inner), ins)
     known = next(matrix for matrix in ins if matrix is not None)
     parts = [_nothing(v, known) if matrix is None else matrix for v, matrix in zip(eqn.invars, ins)]
     if name in ELEMENTWISE:
@@ -72,7 +70,7 @@ def _rule(eqn, ins, still):
         return [functools.reduce(_either, (p[index.ravel()] for p, index in zip(parts, at)))]
     if name in MOVING:
         return _moved(eqn, parts)
-    if name in REDUCING:
+    if name == "reduce_sum":
         return [_union(parts[0], _rows(eqn.invars[0], [], eqn.params["axes"]))]
     if name == "dot_general":
         return [_product(eqn, *parts)]
@@ -106,7 +104,8 @@ def _rows(v, leading, summed):
     shape = v.aval.shape
     free = [axis for axis in range(len(shape)) if axis not in (*leading, *summed)]
     order = np.arange(v.aval.size).reshape(shape).transpose(*leading, *free, *summed)
-    return order.reshape(-1, np.prod([shape[axis] for axis in summed], dtype=int))
+    kept, width = (np.prod([shape[axis] for axis in axes], dtype=int) for axes in ([*leading, *free], summed))
+    return order.reshape(kept, width)
 
 
 def _union(matrix, index):

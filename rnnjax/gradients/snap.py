@@ -11,10 +11,10 @@ def snap(cell: Cell, n: int = 1):
 
         J' = ((∂s'/∂s) J + ∂s'/∂θ) * mask,   mask: where ∂s'/∂θ, for n = 2 also (∂s'/∂s) ∂s'/∂θ, ... can be non-zero
 
-    The mask is read from the equations of the step. For n = 1 each param of a gate reaches its own unit only, and the
-    cost is O(P) a step beside that of ∂s'/∂s; a densely connected cell is whole at n = 2 (with a sparse U it would not
-    be), and SnAp-n is then `rtrl`. Biased, but without noise, and it carries credit over any lag that a unit's memory
-    of itself spans.
+    The mask is read from the equations of the step. For n = 1 each param of one layer's gate reaches its own unit only
+    (and all units of the layers above), and the cost is O(P) a step beside that of ∂s'/∂s; a densely connected cell is
+    whole at n = 2 (with a sparse U it would not be), and SnAp-n is then `rtrl`. Biased, but without noise, and it
+    carries credit over any lag that a unit's memory of itself spans.
 
     Args and result are those of `rtrl`; n: steps, at least 1.
 

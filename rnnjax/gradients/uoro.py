@@ -52,7 +52,7 @@ def uoro(cell: Cell):
         a, b = balance(v, pushed), balance(pulled, ν)
         grads = jax.tree.map(lambda d, v: d + (slope @ u).astype(v.dtype) * v, direct, v)
         v = jax.tree.map(lambda v, p: v / a.astype(v.dtype) + p / b.astype(v.dtype), v, pulled)
-        return after, rest, loss, grads, (noise, a * pushed + b * ν, v)
+        return after, rest, loss, grads, (noise, a.astype(u.dtype) * pushed + b.astype(u.dtype) * ν, v)
 
     return learner("uoro", cell, Algorithm(begin, follow))
 
@@ -64,4 +64,4 @@ def balance(large, small):
 
 def norm(tree):
     """The Euclidean norm of all numbers of a tree."""
-    return jnp.linalg.norm(vector(tree)[0])
+    return jnp.linalg.norm(vector(tree)[0].astype(float))

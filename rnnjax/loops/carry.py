@@ -42,6 +42,21 @@ def spread(x):
     return bool(_varying(aval)) or any(axis is not None for axis in aval.sharding.spec)
 
 
+def apart(params, others):
+    """Params as each device's own within `shard_map`, where `others` are, and the function that sums a gradient by such
+    params over the devices, as JAX does of itself for those that all share."""
+    axes = frozenset().union(*(_varying(jax.typeof(x)) for x in jax.tree.leaves(others)))
+    missing = jax.tree.map(lambda p: tuple(axes - _varying(jax.typeof(p))), params)
+
+    def own(p, axes):
+        return jax.lax.pcast(p, axes, to="varying") if axes else p
+
+    def summed(grads):
+        return jax.tree.map(lambda g, axes: jax.lax.psum(g, axes) if axes else g, grads, missing)
+
+    return jax.tree.map(own, params, missing), summed
+
+
 def zeros(aval):
     """Zeros of a type: its shape, dtype, and how it lies across devices."""
     return _as(jnp.zeros(aval.shape, aval.dtype), aval)

@@ -26,7 +26,12 @@ def masked(cell: Cell) -> Cell:
         after, y = cell.step(params, state, x)
         return select(keep, after, state), select(keep, y)
 
-    return Cell(cell.init, cell.start, step)
+    def affine(params, x):
+        x, keep = x
+        a, b = cell.affine(params, x)
+        return select(keep, a, jax.tree.map(jnp.ones_like, a)), select(keep, b)
+
+    return Cell(cell.init, cell.start, step, affine=None if cell.affine is None else affine)
 
 
 def select(keep, new, old=None):

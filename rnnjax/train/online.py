@@ -39,6 +39,8 @@ def online(grad: Online | Truncated, optimizer):
 
     def run(training, xs, keep=None):
         T = steps("online", xs)
+        if not T:
+            raise ValueError("online: xs must have at least one step, but xs has none. Leave empty sequences out.")
         if T % grad.stride:
             raise ValueError(
                 f"online: stride must divide the number of steps, but stride is {grad.stride} and xs has {T} steps. "

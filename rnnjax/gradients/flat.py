@@ -1,0 +1,36 @@
+"""A step between real numbers, as algorithms that go forward in time take it."""
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cell import kind
+from rnnjax.gradients.numbers import vector
+from rnnjax.loops.carry import checked
+
+
+def flat(where, cell, params_of, state_of, x):
+    """A step at one input, from and to real numbers. `change` is what to do with `cell.step` first."""
+
+    def step(θ, s, change=lambda step: step):
+        def checked_step(params, state, x):
+            return checked(where, cell, params)(state, x)
+
+        after, loss = change(checked_step)(params_of(θ), state_of(s), x)
+        if not (isinstance(loss, jax.Array) and loss.ndim == 0 and jnp.issubdtype(loss.dtype, jnp.floating)):
+            raise TypeError(
+                f"{where}: the cell must give one loss a step, but y is {jax.tree.map(kind, loss)}. "
+                "Use with_loss(cell, loss)."
+            )
+        return (vector(after)[0], loss), after
+
+    return step
+
+
+def floating(where, params):
+    """Refuse params that have no derivative."""
+    for path, leaf in jax.tree.leaves_with_path(params):
+        if not jnp.issubdtype(jnp.result_type(leaf), jnp.inexact):
+            raise TypeError(
+                f"{where}: params must be floating, but params{jax.tree_util.keystr(path)} is {kind(leaf)}. "
+                "Keep it in the state, or in the cell."
+            )
