@@ -105,6 +105,28 @@ def test_loops(cell):
     same(*jax.jit(loops)(*args), **EXACT)
 
 
+@pytest.mark.parametrize("name", AFFINE)
+def test_associative(name):
+    """The promise gives the same run in parallel, in value and gradient."""
+    cell = CELLS[name]
+    params = params_of(cell)
+    args = params, state_of(cell, params), inputs(T, n)
+
+    def loops(*args):
+        return outcome(r.scan(cell, r.associative).step, *args), outcome(r.scan(cell, r.rolled).step, *args)
+
+    same(*jax.jit(loops)(*args), **EXACT)
+
+
+def test_qrnn_layer():
+    """A window and a qrnn, each in its own scan, the latter in parallel, are their stack in one scan."""
+    cell = CELLS["qrnn, window 2"]
+    apart = r.stack(r.scan(r.window(n, 2)), r.scan(r.qrnn(2 * n, m), r.associative))
+    params = params_of(cell)
+    args = params, state_of(cell, params), inputs(T, n)
+    same(outcome(apart.step, *args), outcome(r.scan(cell).step, *args), **EXACT)
+
+
 @each_cell
 def test_lengths(cell):
     """A batch of padded sequences is each of them alone, at lengths 0, 1 and T."""

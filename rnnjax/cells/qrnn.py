@@ -29,8 +29,9 @@ def qrnn(n: int, m: int, *, weight=glorot, bias=zeros) -> Cell:
         y = σ(o) c'
 
     It keeps the promise `affine`. The paper's convolution looks at the last k inputs, which no function of x alone can:
-    `window(n, k)` keeps them, and `stack(window(n, k), qrnn(k * n, m))` is the paper's layer of window k. Of such a
-    stack, the promise is that of the part `qrnn`.
+    `window(n, k)` keeps them, and `stack(window(n, k), qrnn(k * n, m))` is the paper's layer of window k. That stack
+    has no such promise, but its part `qrnn` has: run the two one after the other, each in a scan of its own, for a
+    loop that uses it, and to have the products outside of the loop.
 
     Args:
         n, m: sizes of the input and of the state.
@@ -39,7 +40,7 @@ def qrnn(n: int, m: int, *, weight=glorot, bias=zeros) -> Cell:
     State: c (m,). Input: x (n,). Output: y (m,). Raises `ValueError` if x has another shape.
 
     Example:
-        >>> model = rnnjax.stack(rnnjax.window(3, 2), rnnjax.qrnn(6, 4))
+        >>> model = rnnjax.stack(rnnjax.scan(rnnjax.window(3, 2)), rnnjax.scan(rnnjax.qrnn(6, 4)))
         >>> state, ys = rnnjax.apply(model, model.init(jax.random.key(0)), jnp.ones((5, 7, 3)))
         >>> ys.shape
         (5, 7, 4)
