@@ -105,19 +105,6 @@ def test_loops(cell):
     same(*jax.jit(loops)(*args), **EXACT)
 
 
-@pytest.mark.parametrize("name", AFFINE)
-def test_associative(name):
-    """The promise gives the same run in parallel, in value and gradient."""
-    cell = CELLS[name]
-    params = params_of(cell)
-    args = params, state_of(cell, params), inputs(T, n)
-
-    def loops(*args):
-        return outcome(r.scan(cell, r.associative).step, *args), outcome(r.scan(cell, r.rolled).step, *args)
-
-    same(*jax.jit(loops)(*args), **EXACT)
-
-
 def test_qrnn_layer():
     """A window and a qrnn, each in its own scan, the latter in parallel, are their stack in one scan."""
     cell = CELLS["qrnn, window 2"]
