@@ -80,6 +80,7 @@ class Online:
         run, x = (masked(self._stream()), (x, *keep)) if keep else (self._stream(), x)
         if B is None:
             return run.step(params, credited, x)
+        # not interned, for this run is another at each trace
         credited, out = batch.__wrapped__(run, B).step(params, credited, x)
         return credited, jax.tree.map(lambda y: y.sum(0), out)
 
