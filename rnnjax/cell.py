@@ -133,6 +133,11 @@ def one_step(where, cell):
         )
 
 
+def single(cell):
+    """The cell of one step inside a cell over whole sequences."""
+    return cell if cell.each is None else cell.each
+
+
 def features(where, x, n):
     """Refuse an `x` that is not one vector of `n` features."""
     if jnp.shape(x) != (n,):

@@ -8,9 +8,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from rnnjax.cell import Cell, PyTree
+from rnnjax.cell import Cell, PyTree, single
 from rnnjax.diagnostics.jacobians import dense, iterated, norm
-from rnnjax.diagnostics.path import look, pack, path, real, single, spans
+from rnnjax.diagnostics.path import look, pack, path, real, spans
 
 
 class Flow(NamedTuple):

@@ -7,15 +7,15 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-from jax.extend.core import ClosedJaxpr
 
 from rnnjax.cell import Cell
 from rnnjax.diagnostics.layers import layers, marked
+from rnnjax.gradients.pattern import CALLS as OPENED
 from rnnjax.loops.carry import checked, steps
-from rnnjax.loops.equations import OPENED, bind, evaluate, read
+from rnnjax.loops.equations import bind, inner, run
 
 KINDS = "logistic", "tanh"
-CALLS = {*OPENED, "custom_jvp_call", "custom_vjp_call", "remat", "remat2", "checkpoint"}
+CALLS = OPENED | {"custom_jvp_call", "custom_vjp_call"}
 NAMES = {"lstm": ("f", "i", "g", "o", "tanh c"), "gru": ("r", "z", "candidate"), "rnn": ("h",)}
 
 
@@ -68,29 +68,26 @@ def _activations(cell, params, state, xs):
             return jax.tree.leaves(body(jax.tree.unflatten(tree, leaves), x))
 
         closed, seen = jax.make_jaxpr(flat)(leaves, x), []
-        out = _watched(closed, jax.tree.leaves((leaves, x)), None, seen)
+        out = run(closed.jaxpr, closed.consts, jax.tree.leaves((leaves, x)), _watch(seen))
         return out[: len(leaves)], _named(seen, parts)
 
     return jax.lax.scan(step, leaves, xs)[1]
 
 
-def _watched(closed, values, place, seen):
-    """The results of equations; what is in `KINDS` is added to `seen`, with the place of its layer."""
+def _watch(seen, place=None):
+    """`bind` that adds what is in `KINDS` to `seen`, with the place of its layer."""
 
     def watch(eqn, values):
         found = re.search(r"rnnjax(\d+)", str(eqn.source_info.name_stack))
         at = int(found[1]) if found else place
         if eqn.primitive.name in CALLS:
-            inner = next(eqn.params[name] for name in ("jaxpr", "call_jaxpr", "fun_jaxpr") if name in eqn.params)
-            return _watched(inner if hasattr(inner, "consts") else ClosedJaxpr(inner, ()), values, at, seen)
+            return run(*inner(eqn), values, _watch(seen, at))
         out = bind(eqn, values)
         if eqn.primitive.name in KINDS:
             seen.append((at, eqn.primitive.name, out[0]))
         return out
 
-    jaxpr = closed.jaxpr
-    env = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*closed.consts, *values]))
-    return read(evaluate(jaxpr.eqns, env, watch), jaxpr.outvars)
+    return watch
 
 
 def _named(seen, parts):

@@ -2,7 +2,7 @@
 
 import jax
 
-from rnnjax.cell import Cell
+from rnnjax.cell import Cell, single
 
 
 def layers(cell: Cell) -> tuple[Cell, ...]:
@@ -32,7 +32,7 @@ def marked(cell: Cell) -> Cell:
         return part.remade(mark) if part.remade is not None else _named(part, f"rnnjax{next(count)}")
 
     made = mark(cell)
-    return made if made.each is None else made.each
+    return single(made)
 
 
 def _named(cell, name):

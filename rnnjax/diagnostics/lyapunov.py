@@ -5,8 +5,8 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cell import Cell
-from rnnjax.diagnostics.path import look, pack, path, single
+from rnnjax.cell import Cell, single
+from rnnjax.diagnostics.path import look, pack, path
 
 
 def lyapunov(cell: Cell, params, state, xs, *, count: int | None = None) -> jax.Array:

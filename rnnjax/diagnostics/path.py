@@ -7,11 +7,6 @@ from rnnjax.gradients.numbers import vector
 from rnnjax.loops.carry import checked, steps
 
 
-def single(cell):
-    """The cell of one step inside a cell over whole sequences."""
-    return cell if cell.each is None else cell.each
-
-
 def path(where, cell, params, state, xs):
     """The states before each step, s_0 ... s_T-1 stacked, and `step(vector, state, x) -> (vector, y)`.
 

@@ -53,14 +53,24 @@ def given(keep):
 
 def summed(where, losses):
     """The sum of the losses of all steps, refused unless they are one real number a step."""
-    if not (isinstance(losses, jax.Array) and losses.ndim <= 2 and jnp.issubdtype(losses.dtype, jnp.floating)):
+    judged(where, losses, 2)
+    some(where, losses.size)
+    return losses.sum()
+
+
+def judged(where, losses, axes):
+    """Refuse what is not losses, real numbers along at most so many axes."""
+    if not (isinstance(losses, jax.Array) and losses.ndim <= axes and jnp.issubdtype(losses.dtype, jnp.floating)):
         raise TypeError(
             f"{where}: the cell must give one loss a step, but y is {jax.tree.map(kind, losses)}. "
             "Use with_loss(cell, loss)."
         )
-    if not losses.size:
+
+
+def some(where, T):
+    """Refuse no steps."""
+    if not T:
         raise ValueError(f"{where}: xs must have at least one step, but xs has none. Leave empty sequences out.")
-    return losses.sum()
 
 
 def count(losses, keep):

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cell import kind
+from rnnjax.gradients.bptt import judged
 from rnnjax.gradients.numbers import vector
 from rnnjax.loops.carry import checked
 
@@ -16,11 +17,7 @@ def flat(where, cell, params_of, state_of, x):
             return checked(where, cell, params)(state, x)
 
         after, loss = change(checked_step)(params_of(θ), state_of(s), x)
-        if not (isinstance(loss, jax.Array) and loss.ndim == 0 and jnp.issubdtype(loss.dtype, jnp.floating)):
-            raise TypeError(
-                f"{where}: the cell must give one loss a step, but y is {jax.tree.map(kind, loss)}. "
-                "Use with_loss(cell, loss)."
-            )
+        judged(where, loss, 0)
         return (vector(after)[0], loss), after
 
     return step

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cell import Cell
+from rnnjax.cell import Cell, single
 from rnnjax.compose.batch import batch
 from rnnjax.compose.dropout import seed
-from rnnjax.gradients.bptt import summed
+from rnnjax.gradients.bptt import some
 from rnnjax.gradients.flat import flat, floating
 from rnnjax.gradients.numbers import numbers, vector
 from rnnjax.loops.carry import apart, placed, steps
@@ -92,8 +92,7 @@ class Online:
                 "Seed it before the first step: rnnjax.seed(gradient.start(params, x), key)."
             )
         T = steps(self.name, xs)
-        if not T:
-            summed(self.name, jnp.zeros(0))
+        some(self.name, T)
         first = jax.tree.map(lambda x: x[0], xs)
         params, over_devices = apart(params, (state, xs))
         if plain:
@@ -140,4 +139,4 @@ class Online:
 
 def learner(name, cell, algorithm):
     """The `Online` gradient of a cell with a loss, of one step or over whole sequences."""
-    return Online(name, cell if cell.each is None else cell.each, algorithm)
+    return Online(name, single(cell), algorithm)

@@ -3,7 +3,7 @@
 import jax
 
 from rnnjax.gradients.pattern import CALLS
-from rnnjax.loops.equations import bind, evaluate, read
+from rnnjax.loops.equations import bind, inner, run
 from rnnjax.loops.rewrites import again
 
 
@@ -24,9 +24,4 @@ def opened(step, params, state, x):
 
 
 def _open(eqn, values):
-    if eqn.primitive.name not in CALLS:
-        return bind(eqn, values)
-    inner = eqn.params.get("jaxpr") or eqn.params["call_jaxpr"]
-    jaxpr = getattr(inner, "jaxpr", inner)
-    env = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*getattr(inner, "consts", ()), *values]))
-    return read(evaluate(jaxpr.eqns, env, _open), jaxpr.outvars)
+    return run(*inner(eqn), values, _open) if eqn.primitive.name in CALLS else bind(eqn, values)

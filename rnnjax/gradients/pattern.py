@@ -9,7 +9,7 @@ import numpy as np
 from jax.extend.core import Literal
 from scipy import sparse
 
-from rnnjax.loops.equations import OPENED
+from rnnjax.loops.equations import OPENED, inner
 
 # Equations between tangents, in which each result waits for the operands' numbers at its own place.
 ELEMENTWISE = {
@@ -60,8 +60,7 @@ def _through(jaxpr, operands):
 def _rule(eqn, ins):
     name = eqn.primitive.name
     if name in CALLS:
-        inner = eqn.params.get("jaxpr") or eqn.params["call_jaxpr"]
-        return _through(getattr(inner, "jaxpr", inner), ins)
+        return _through(inner(eqn)[0], ins)
     known = next(matrix for matrix in ins if matrix is not None)
     parts = [_nothing(v, known) if matrix is None else matrix for v, matrix in zip(eqn.invars, ins)]
     if name in ELEMENTWISE:

@@ -5,7 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from rnnjax.loops.carry import checked, placed, steps
+from rnnjax.loops.carry import before, checked, placed, steps
 from rnnjax.loops.rolled import rolled
 
 
@@ -46,8 +46,8 @@ def associative(cell, params, state, xs, *, reverse=False):
     jax.eval_shape(body, state, jax.tree.map(lambda x: x[0], xs))
     a, b = jax.vmap(cell.affine, (None, 0))(params, xs)
     after = jax.tree.map(functools.partial(recurrence, reverse), a, b, state)
-    before = jax.tree.map(functools.partial(shifted, reverse), after, state)
-    _, ys = jax.vmap(cell.step, (None, 0, 0))(params, before, xs)
+    states = jax.tree.map(functools.partial(before, reverse=reverse), after, state)
+    _, ys = jax.vmap(cell.step, (None, 0, 0))(params, states, xs)
     return jax.tree.map(lambda s: s[0 if reverse else -1], after), ys
 
 
@@ -68,10 +68,4 @@ def _recurrence_jvp(reverse, primals, tangents):
     a, b, first = primals
     da, db, d_first = tangents
     after = recurrence(reverse, a, b, first)
-    return after, recurrence(reverse, a, da * shifted(reverse, after, first) + db, d_first)
-
-
-def shifted(reverse, after, first):
-    """The states before each step, from those after each."""
-    parts = [after[1:], first[None]] if reverse else [first[None], after[:-1]]
-    return jnp.concatenate(parts)
+    return after, recurrence(reverse, a, da * before(after, first, reverse=reverse) + db, d_first)

@@ -36,6 +36,20 @@ def placed(body, state, xs, closed=()):
     return state
 
 
+def typed(body, state, x):
+    """The state as arrays of the dtypes that a step gives it, as `lax.scan` promotes numbers of Python."""
+    if all(isinstance(s, jax.Array) and not jax.typeof(s).weak_type for s in jax.tree.leaves(state)):
+        return state
+    after, _ = jax.eval_shape(body, state, x)
+    return jax.tree.map(lambda s, after: jax.lax.convert_element_type(s, after.dtype), state, after)
+
+
+def before(after, begin, *, reverse):
+    """What a state is before each step, from what it is after each, and at the begin."""
+    parts = [after[1:], begin[None]] if reverse else [begin[None], after[:-1]]
+    return jnp.concatenate(parts)
+
+
 def spread(x):
     """Whether a type, or that of an array, says that it lies across devices."""
     aval = x if isinstance(x, jax.core.ShapedArray) else jax.typeof(x)

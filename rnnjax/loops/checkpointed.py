@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cell import sizes
-from rnnjax.loops.carry import checked, placed, steps
+from rnnjax.loops.carry import checked, placed, steps, typed
 from rnnjax.loops.deferred import deferred
 from rnnjax.loops.treeverse import treeverse
 
@@ -62,8 +62,7 @@ def checkpointed(cell, params, state, xs, *, reverse=False, segments=None, snaps
         if snapshots is None or T // size <= snapshots or not jax.tree.leaves(state):
             state, ys = jax.lax.scan(segment, state, chunks, reverse=reverse)
         else:
-            after, _ = jax.eval_shape(body, state, jax.tree.map(lambda x: x[0], xs))
-            state = jax.tree.map(lambda s, after: jnp.asarray(s, after.dtype), state, after)
+            state = typed(body, state, jax.tree.map(lambda x: x[0], xs))
             state, ys = treeverse(run, state, chunks, snapshots=snapshots, reverse=reverse)
         return state, jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:]), ys)
 

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
-from rnnjax.loops.carry import checked, placed, steps
+from rnnjax.loops.carry import before, checked, placed, steps, typed
 from rnnjax.loops.credit import entrances, passed_on
 from rnnjax.loops.equations import CARRIED, CUTTING, FIXED, GIVEN, alive, bind, evaluate, read, variables
 from rnnjax.loops.products import beside, hoisted, product, regular
@@ -43,7 +43,7 @@ def deferred(cell, params, state, xs, *, reverse=False, unroll=1):
         return plain(state, xs)
     body = checked("deferred", cell, params)
     first = jax.tree.map(lambda x: x[0], xs)
-    state = _typed(body, placed(body, state, xs, params), first)
+    state = typed(body, placed(body, state, xs, params), first)
     traced = trace(lambda p, s, x: checked("deferred", cell, p)(s, x), params, state, first)
     if traced is None:
         return plain(state, xs)
@@ -59,14 +59,6 @@ def deferred(cell, params, state, xs, *, reverse=False, unroll=1):
     still = [equations.waits(v) == FIXED for v in equations.y]
     ys = [jnp.broadcast_to(y, (T, *jnp.shape(y))) if fixed else y for y, fixed in zip(ys, still)]
     return jax.tree.unflatten(shape, after), jax.tree.unflatten(tree, ys)
-
-
-def _typed(body, state, x):
-    """The state as arrays of the dtypes that a step gives it, as `lax.scan` promotes numbers of Python."""
-    if all(isinstance(s, jax.Array) and not jax.typeof(s).weak_type for s in jax.tree.leaves(state)):
-        return state
-    after, _ = jax.eval_shape(body, state, x)
-    return jax.tree.map(lambda s, after: jax.lax.convert_element_type(s, after.dtype), state, after)
 
 
 def _run(equations, outs, scan, T):
@@ -103,11 +95,6 @@ def _run(equations, outs, scan, T):
         after, (ys, stacks) = scan(body, state, read(env, given))
         return after, ys, stacks
 
-    def before(stack, begin):
-        """A state before each step, from what it is after each."""
-        parts = [stack[1:], begin[None]] if scan.keywords["reverse"] else [begin[None], stack[:-1]]
-        return jnp.concatenate(parts)
-
     @jax.custom_jvp
     def run(weights, state, xs):
         return forward(weights, state, xs, [])[:2]
@@ -118,7 +105,11 @@ def _run(equations, outs, scan, T):
         after, ys, stacks = forward(*primals, emitted)
         values = dict(zip(equations.weights, weights)) | dict(zip(equations.x, xs))
         values |= dict(zip(emitted, stacks)) | dict(zip(outs, ys))
-        values |= {s: before(values[shifted[s]], begin) for s, begin in zip(equations.state, state) if s in shifted}
+        values |= {
+            s: before(values[shifted[s]], begin, reverse=scan.keywords["reverse"])
+            for s, begin in zip(equations.state, state)
+            if s in shifted
+        }
         values = over_time(needed, values, equations)
         changes = dict(zip(equations.weights, d_weights)) | dict(zip(equations.x, d_xs))
         found = entrances(equations, over_time(again, dict(values), equations), changes, T)

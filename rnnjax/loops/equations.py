@@ -58,11 +58,21 @@ def read(env, atoms):
 def bind(eqn, values):
     """The results of one equation, a list. A call is opened."""
     if eqn.primitive.name in OPENED:
-        inner = eqn.params.get("jaxpr") or eqn.params["call_jaxpr"]
-        env = dict(zip([*inner.jaxpr.constvars, *inner.jaxpr.invars], [*inner.consts, *values]))
-        return read(evaluate(inner.jaxpr.eqns, env), inner.jaxpr.outvars)
+        return run(*inner(eqn), values)
     out = eqn.primitive.bind(*values, **eqn.primitive.get_bind_params(eqn.params))
     return out if eqn.primitive.multiple_results else [out]
+
+
+def inner(eqn):
+    """The jaxpr that a call runs, and its constants."""
+    called = next(eqn.params[name] for name in ("jaxpr", "call_jaxpr", "fun_jaxpr") if name in eqn.params)
+    return (called.jaxpr, called.consts) if hasattr(called, "consts") else (called, ())
+
+
+def run(jaxpr, consts, values, bind=bind):
+    """The results of a jaxpr, its equations evaluated by `bind`."""
+    env = dict(zip([*jaxpr.constvars, *jaxpr.invars], [*consts, *values]))
+    return read(evaluate(jaxpr.eqns, env, bind), jaxpr.outvars)
 
 
 def evaluate(eqns, env, bind=bind):

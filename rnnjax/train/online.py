@@ -2,6 +2,7 @@
 
 import jax
 
+from rnnjax.gradients.bptt import some
 from rnnjax.gradients.lookback import Truncated
 from rnnjax.gradients.online import Credited, Online
 from rnnjax.loops.carry import steps
@@ -39,8 +40,7 @@ def online(grad: Online | Truncated, optimizer):
 
     def run(training, xs, keep=None):
         T = steps("online", xs)
-        if not T:
-            raise ValueError("online: xs must have at least one step, but xs has none. Leave empty sequences out.")
+        some("online", T)
         if T % grad.stride:
             raise ValueError(
                 f"online: stride must divide the number of steps, but stride is {grad.stride} and xs has {T} steps. "
