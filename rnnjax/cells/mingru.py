@@ -45,28 +45,12 @@ def mingru(n: int, m: int, *, weight=glorot, bias=zeros) -> Cell:
 
     Feng et al. 2024, https://arxiv.org/abs/2410.01201
     """
-    sizes("mingru", n=n, m=m)
 
-    def init(key):
-        W, b = jax.random.split(key)
-        return MinGRUParams(per_gate(weight, 2)(W, (n, 2 * m)), bias(b, (2 * m,)))
-
-    def start(params):
-        return jnp.zeros(m, params.W.dtype)
-
-    def affine(params, x):
-        features("mingru", x, n)
-        W, b = params
-        z, g = jnp.split(x @ W + b, 2)
+    def gates(z, g):
         z = jax.nn.sigmoid(z)
         return 1 - z, z * g
 
-    def step(params, h, x):
-        a, b = affine(params, x)
-        h = a * h + b
-        return h, h
-
-    return Cell(init, start, step, affine=affine)
+    return _minimal("mingru", MinGRUParams, gates, 2, n, m, weight, bias)
 
 
 @interned
@@ -95,21 +79,28 @@ def minlstm(n: int, m: int, *, weight=glorot, bias=zeros) -> Cell:
 
     Feng et al. 2024, https://arxiv.org/abs/2410.01201
     """
-    sizes("minlstm", n=n, m=m)
+
+    def gates(f, i, g):
+        a = jax.nn.sigmoid(jax.nn.log_sigmoid(f) - jax.nn.log_sigmoid(i))
+        return a, (1 - a) * g
+
+    return _minimal("minlstm", MinLSTMParams, gates, 3, n, m, weight, bias)
+
+
+def _minimal(name, Params, gates, blocks, n, m, weight, bias):
+    """A cell h' = a h + b, of which `gates: blocks of x W + b -> (a, b)` is the equations."""
+    sizes(name, n=n, m=m)
 
     def init(key):
         W, b = jax.random.split(key)
-        return MinLSTMParams(per_gate(weight, 3)(W, (n, 3 * m)), bias(b, (3 * m,)))
+        return Params(per_gate(weight, blocks)(W, (n, blocks * m)), bias(b, (blocks * m,)))
 
     def start(params):
         return jnp.zeros(m, params.W.dtype)
 
     def affine(params, x):
-        features("minlstm", x, n)
-        W, b = params
-        f, i, g = jnp.split(x @ W + b, 3)
-        a = jax.nn.sigmoid(jax.nn.log_sigmoid(f) - jax.nn.log_sigmoid(i))
-        return a, (1 - a) * g
+        features(name, x, n)
+        return gates(*jnp.split(x @ params.W + params.b, blocks))
 
     def step(params, h, x):
         a, b = affine(params, x)
