@@ -54,6 +54,8 @@ from rnnjax.loops.associative import associative
 from rnnjax.loops.checkpointed import checkpointed
 from rnnjax.loops.deferred import deferred
 from rnnjax.loops.masked import masked
+from rnnjax.loops.newton.jacobian import diagonal_jacobian, full_jacobian
+from rnnjax.loops.newton.solve import Solution, newton, solve
 from rnnjax.loops.python import python
 from rnnjax.loops.rolled import rolled
 from rnnjax.loops.scan import scan
@@ -74,7 +76,8 @@ __all__ = [
     "MinGRUParams", "MinLSTMParams", "QRNNParams", "SRUParams", "LRUParams", "S5Params", "RGLRUParams", "GLAParams",
     "AntisymmetricParams", "LipschitzParams", "ExpRNNParams", "CoRNNParams", "CoRNNState", "LEMParams", "LEMState",
     "CfCParams", "IndRNNParams", "JordanParams", "ClockworkState",
-    "scan", "deferred", "rolled", "checkpointed", "associative", "python", "masked",
+    "scan", "deferred", "rolled", "checkpointed", "associative", "newton", "python", "masked",
+    "solve", "Solution", "full_jacobian", "diagonal_jacobian",
     "batch", "stack", "residual", "bidirectional", "deep", "dropout", "seed", "with_loss", "apply",
     "bptt", "tbptt", "rtrl", "snap", "uoro", "kf_rtrl", "eprop", "rflo", "forward_gradient", "Credited",
 ]  # fmt: skip

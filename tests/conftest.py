@@ -13,7 +13,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import rnnjax as r
-from rnnjax.gradients.numbers import numbers
+from rnnjax.loops.numbers import numbers
 
 n, m, T, B = 3, 4, 7, 5
 LENGTHS = np.array([T, 0, 3, 1, T])

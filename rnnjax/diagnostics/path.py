@@ -3,8 +3,8 @@
 import jax
 import jax.numpy as jnp
 
-from rnnjax.gradients.numbers import vector
 from rnnjax.loops.carry import checked, steps
+from rnnjax.loops.numbers import vector
 
 
 def path(where, cell, params, state, xs):

@@ -5,8 +5,8 @@ import jax.numpy as jnp
 
 from rnnjax.cell import kind
 from rnnjax.gradients.bptt import judged
-from rnnjax.gradients.numbers import vector
 from rnnjax.loops.carry import checked
+from rnnjax.loops.numbers import vector
 
 
 def flat(where, cell, params_of, state_of, x):

@@ -12,9 +12,9 @@ from rnnjax.compose.batch import batch
 from rnnjax.compose.dropout import seed
 from rnnjax.gradients.bptt import some
 from rnnjax.gradients.flat import flat, floating
-from rnnjax.gradients.numbers import numbers, vector
 from rnnjax.loops.carry import apart, placed, steps
 from rnnjax.loops.masked import masked
+from rnnjax.loops.numbers import numbers, vector
 
 
 class Credited(NamedTuple):

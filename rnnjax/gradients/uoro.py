@@ -6,8 +6,8 @@ import jax.numpy as jnp
 from rnnjax.cell import Cell, interned
 from rnnjax.compose.dropout import Noise
 from rnnjax.gradients.noise import sign
-from rnnjax.gradients.numbers import vector
 from rnnjax.gradients.online import Algorithm, learner
+from rnnjax.loops.numbers import vector
 
 TINY = 1e-7
 

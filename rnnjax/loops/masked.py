@@ -31,7 +31,8 @@ def masked(cell: Cell) -> Cell:
         a, b = cell.affine(params, x)
         return select(keep, a, jax.tree.map(jnp.ones_like, a)), select(keep, b)
 
-    return Cell(cell.init, cell.start, step, affine=None if cell.affine is None else affine)
+    promised = None if cell.affine is None else affine
+    return Cell(cell.init, cell.start, step, affine=promised, one=None if cell.one is None else masked(cell.one))
 
 
 def select(keep, new, old=None):

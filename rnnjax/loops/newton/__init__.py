@@ -1,0 +1,1 @@
+"""Newton's method over time: all states of any cell at once."""

@@ -1,0 +1,59 @@
+"""The Jacobian of a step by its state: a matrix, or its diagonal; and how such are multiplied."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+
+class Jacobian(NamedTuple):
+    """One way to write the Jacobians ∂f/∂s of steps.
+
+    - `of: matrix -> J`, what is kept of a (D, D) matrix;
+    - `one: D -> J`, the identity;
+    - `times: J, J -> J`, `on: J, s -> s`, products;
+    - `flipped: J -> J`, the transpose; `under: J, K -> J⁻¹ K`.
+    """
+
+    name: str
+    of: Callable
+    one: Callable
+    times: Callable
+    on: Callable
+    flipped: Callable
+    under: Callable
+
+    def __repr__(self):
+        return self.name
+
+    def taken(self, f, s):
+        """f(s), and the Jacobian of f there."""
+
+        def twice(s):
+            after = f(s)
+            return after, after
+
+        matrix, after = jax.jacfwd(twice, has_aux=True)(s)
+        return after, self.of(matrix)
+
+
+full_jacobian = Jacobian(
+    "full_jacobian",
+    of=lambda matrix: matrix,
+    one=lambda D, dtype: jnp.eye(D, dtype=dtype),
+    times=jnp.matmul,
+    on=jnp.matmul,
+    flipped=lambda J: J.T,
+    under=jnp.linalg.solve,
+)
+
+diagonal_jacobian = Jacobian(
+    "diagonal_jacobian",
+    of=lambda matrix: (matrix * jnp.eye(len(matrix), dtype=matrix.dtype)).sum(0),  # a sum, so that XLA makes no matrix
+    one=lambda D, dtype: jnp.ones(D, dtype),
+    times=jnp.multiply,
+    on=jnp.multiply,
+    flipped=lambda J: J,
+    under=lambda J, K: K / J,
+)

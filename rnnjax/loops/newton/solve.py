@@ -1,0 +1,155 @@
+"""Newton's method for the states of all steps, and what it reports."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cell import kind, sizes
+from rnnjax.loops.carry import checked, placed, steps, typed
+from rnnjax.loops.newton.implicit import implicit
+from rnnjax.loops.newton.iterate import iterate
+from rnnjax.loops.newton.jacobian import full_jacobian
+from rnnjax.loops.newton.linear import parallel, stepwise
+from rnnjax.loops.numbers import vector
+from rnnjax.loops.rolled import rolled
+
+HELD = {"cpu": 2**24}  # bytes of Jacobians at a time
+
+
+class Solution(NamedTuple):
+    """What `solve` found: `state` and `ys` as from any loop, and how it got there.
+
+    - `iterations`: how many it took;
+    - `residual`: the largest |f(s) - s'| / (1 + |f(s)|) of the states found, of each stream of a batch;
+    - `converged`: whether that is within the tolerance. If it is not for any stream, all have been run in sequence.
+    """
+
+    state: Any
+    ys: Any
+    iterations: jax.Array
+    residual: jax.Array
+    converged: jax.Array
+
+
+def newton(cell, params, state, xs, **options):
+    """Run any cell over time-leading `xs` in parallel over time, by Newton's method for all its states at once.
+
+        s'_t = f(s_(t-1), x_t) + J_t (s'_(t-1) - s_(t-1)),   J_t = ∂f/∂s there
+
+    An iteration takes f and J of all steps and solves a linear recurrence, which is associative, until the states are
+    those of the steps one after another. Where that fails, they are run so instead. `solve` is this loop with a
+    report, and lists its options. The gradient goes through the solution and not through the iterations, by the theorem
+    of implicit functions: one more linear recurrence, always with the full Jacobian. Derivatives of any order.
+
+    For a state of D numbers an iteration takes D³ operations a step in parallel, where the steps take D², and there are
+    Jacobians in memory. So it is for small states, long sequences and devices with many idle lanes; on a CPU `deferred`
+    is faster. It takes many iterations where the network is chaotic.
+
+        >>> cell = rnnjax.gru(3, 4)
+        >>> params, xs = cell.init(jax.random.key(0)), jnp.ones((50, 3))
+        >>> (h, _), (by_steps, _) = (
+        ...     rnnjax.scan(cell, loop).step(params, jnp.zeros(4), xs) for loop in (rnnjax.newton, rnnjax.deferred)
+        ... )
+        >>> bool(jnp.allclose(h, by_steps, atol=1e-5))
+        True
+
+    Lim et al. 2024 (DEER), https://arxiv.org/abs/2309.12252; Gonzalez et al. 2024 (quasi-DEER, ELK),
+    https://arxiv.org/abs/2407.19115
+    """
+    found = solve(cell, params, state, xs, **options)
+    return found.state, found.ys
+
+
+def solve(
+    cell, params, state, xs, *, reverse=False, jacobian=full_jacobian, damping=0.0, tolerance=None, most=100,
+    size=None, linear=None,
+):  # fmt: skip
+    """Run a cell as the loop `newton` does, and report how it went: a `Solution`.
+
+    Args:
+        jacobian: `full_jacobian` (DEER), or `diagonal_jacobian` (quasi-DEER), cheaper, in more iterations.
+        damping: above 0 an iteration is a Kalman filter that keeps the states near those before it (ELK), for
+            iterations that run away. It is multiplied by the residual where that is below 1, so that it fades.
+        tolerance: of the residual; by default ε^(3/4) for the state's precision ε, 6e-6 in float32.
+        most: the number of iterations after which it gives up.
+        size: the number of steps whose Jacobians are held at a time, by default as many as fit into 16 MiB on a CPU and
+            256 MiB elsewhere. The linear recurrence is sequential from one such piece to the next.
+        linear: the linear recurrence, `stepwise` or `parallel` of `rnnjax.loops.newton.linear`, by default the former
+            on a CPU and the latter elsewhere.
+
+    Raises `TypeError` if the state is not all of floating-point numbers. Under a `vmap` of your own the steps are run
+    in sequence as well, whatever converges; `batch` runs them so only where it must.
+
+        >>> cell = rnnjax.lstm(3, 4)
+        >>> params = cell.init(jax.random.key(0))
+        >>> found = rnnjax.solve(cell, params, cell.start(params), jnp.ones((50, 3)))
+        >>> bool(found.converged), int(found.iterations) < 10
+        (True, True)
+    """
+    T = steps("newton", xs)
+    sizes("newton", most=most, **({} if size is None else {"size": size}))
+    if not damping >= 0:
+        raise ValueError(f"newton: damping must not be negative, but damping is {damping}. Give 0 for none.")
+    body = checked("newton", cell, params)
+    state = typed(body, placed(body, state, xs, params), jax.tree.map(lambda x: x[0], xs)) if T else state
+    _floating(state)
+    if T == 0 or not jax.tree.leaves(state):
+        done = jnp.int32(0), jnp.zeros(()), jnp.array(True)
+        return Solution(*rolled(cell, params, state, xs, reverse=reverse), *done)
+    if tolerance is None:
+        tolerance = max(float(jnp.finfo(s.dtype).eps) for s in jax.tree.leaves(state)) ** 0.75
+    linear = linear or (stepwise if jax.default_backend() == "cpu" else parallel)
+    options = dict(jacobian=jacobian, damping=damping, tolerance=tolerance, most=most, size=size, linear=linear)
+    if reverse:
+        xs = jax.tree.map(lambda x: x[::-1], xs)
+    if cell.one is not None:
+        found = _streams(cell, params, state, xs, **options)
+    else:
+        batch = cell._replace(step=jax.vmap(cell.step, (None, 0, 0)), one=cell)
+        found = _streams(batch, params, _expanded(state, 0), _expanded(xs, 1), **options)
+        state, ys, residual, converged = (
+            jax.tree.map(lambda a: jnp.squeeze(a, axis), tree)
+            for axis, tree in ((0, found.state), (1, found.ys), (0, found.residual), (0, found.converged))
+        )
+        found = Solution(state, ys, found.iterations, residual, converged)
+    return found._replace(ys=jax.tree.map(lambda y: y[::-1], found.ys)) if reverse else found
+
+
+def _streams(cell, params, state, xs, *, linear, size, **options):
+    """The `Solution` of a batch of streams, from the first step to the last."""
+    found = []
+
+    def flat(state, x):
+        s, whole = vector(state)
+        step = jax.closure_convert(lambda params, s, x: vector(cell.one.step(params, whole(s), x)[0])[0], params, s, x)
+        found.append((whole, *step))
+        return s
+
+    first = jax.vmap(flat)(state, jax.tree.map(lambda x: x[0], xs))
+    ((whole, step, closed),) = found
+
+    def f(given, s, x):
+        return step(given[0], s, x, *given[1])
+
+    held = HELD.get(jax.default_backend(), 2**28) // (first.itemsize * first.size * first.shape[1])
+    size = min(size or max(1, held), len(jax.tree.leaves(xs)[0]))
+    still = jax.lax.stop_gradient(((params, closed), first, xs))
+    states, *report = iterate(f, *still, linear=linear, size=size, **options)
+    states = implicit(f, linear, size)((params, closed), first, xs, states)
+    states = jax.vmap(jax.vmap(whole))(jnp.concatenate([first[None], states]))
+    _, ys = jax.vmap(cell.step, (None, 0, 0))(params, jax.tree.map(lambda s: s[:-1], states), xs)
+    return Solution(jax.tree.map(lambda s: s[-1], states), ys, *report)
+
+
+def _expanded(tree, axis):
+    return jax.tree.map(lambda a: jnp.expand_dims(a, axis), tree)
+
+
+def _floating(state):
+    for path, s in jax.tree.leaves_with_path(state):
+        if not jnp.issubdtype(jnp.result_type(s), jnp.inexact):
+            raise TypeError(
+                f"newton: the state must be of floating-point numbers, but state{jax.tree_util.keystr(path)} is "
+                f"{kind(s)}. Use deferred, or keep what is counted or drawn outside this cell."
+            )
