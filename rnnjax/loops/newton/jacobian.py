@@ -14,6 +14,11 @@ class Jacobian(NamedTuple):
     - `one: D -> J`, the identity;
     - `times: J, J -> J`, `on: J, s -> s`, products;
     - `flipped: J -> J`, the transpose; `under: J, K -> J⁻¹ K`.
+
+    There are `full_jacobian` and `diagonal_jacobian`.
+
+        >>> rnnjax.scan(rnnjax.gru(3, 4), rnnjax.newton, jacobian=rnnjax.diagonal_jacobian)
+        scan(gru(3, 4), loop=newton, jacobian=diagonal_jacobian)
     """
 
     name: str

@@ -1,35 +1,14 @@
-"""Newton's method for the states of all steps, and what it reports."""
-
-from typing import Any, NamedTuple
+"""Newton's method for the states of all steps: the loop, and the loop with a report."""
 
 import jax
 import jax.numpy as jnp
 
 from rnnjax.cell import kind, sizes
 from rnnjax.loops.carry import checked, placed, steps, typed
-from rnnjax.loops.newton.implicit import implicit
-from rnnjax.loops.newton.iterate import iterate
 from rnnjax.loops.newton.jacobian import full_jacobian
 from rnnjax.loops.newton.linear import parallel, stepwise
-from rnnjax.loops.numbers import vector
+from rnnjax.loops.newton.streams import Solution, streams
 from rnnjax.loops.rolled import rolled
-
-HELD = {"cpu": 2**24}  # bytes of Jacobians at a time
-
-
-class Solution(NamedTuple):
-    """What `solve` found: `state` and `ys` as from any loop, and how it got there.
-
-    - `iterations`: how many it took;
-    - `residual`: the largest |f(s) - s'| / (1 + |f(s)|) of the states found, of each stream of a batch;
-    - `converged`: whether that is within the tolerance. If it is not for any stream, all have been run in sequence.
-    """
-
-    state: Any
-    ys: Any
-    iterations: jax.Array
-    residual: jax.Array
-    converged: jax.Array
 
 
 def newton(cell, params, state, xs, **options):
@@ -104,42 +83,16 @@ def solve(
     if reverse:
         xs = jax.tree.map(lambda x: x[::-1], xs)
     if cell.one is not None:
-        found = _streams(cell, params, state, xs, **options)
+        found = streams(cell, params, state, xs, **options)
     else:
         batch = cell._replace(step=jax.vmap(cell.step, (None, 0, 0)), one=cell)
-        found = _streams(batch, params, _expanded(state, 0), _expanded(xs, 1), **options)
+        found = streams(batch, params, _expanded(state, 0), _expanded(xs, 1), **options)
         state, ys, residual, converged = (
             jax.tree.map(lambda a: jnp.squeeze(a, axis), tree)
             for axis, tree in ((0, found.state), (1, found.ys), (0, found.residual), (0, found.converged))
         )
         found = Solution(state, ys, found.iterations, residual, converged)
     return found._replace(ys=jax.tree.map(lambda y: y[::-1], found.ys)) if reverse else found
-
-
-def _streams(cell, params, state, xs, *, linear, size, **options):
-    """The `Solution` of a batch of streams, from the first step to the last."""
-    found = []
-
-    def flat(state, x):
-        s, whole = vector(state)
-        step = jax.closure_convert(lambda params, s, x: vector(cell.one.step(params, whole(s), x)[0])[0], params, s, x)
-        found.append((whole, *step))
-        return s
-
-    first = jax.vmap(flat)(state, jax.tree.map(lambda x: x[0], xs))
-    ((whole, step, closed),) = found
-
-    def f(given, s, x):
-        return step(given[0], s, x, *given[1])
-
-    held = HELD.get(jax.default_backend(), 2**28) // (first.itemsize * first.size * first.shape[1])
-    size = min(size or max(1, held), len(jax.tree.leaves(xs)[0]))
-    still = jax.lax.stop_gradient(((params, closed), first, xs))
-    states, *report = iterate(f, *still, linear=linear, size=size, **options)
-    states = implicit(f, linear, size)((params, closed), first, xs, states)
-    states = jax.vmap(jax.vmap(whole))(jnp.concatenate([first[None], states]))
-    _, ys = jax.vmap(cell.step, (None, 0, 0))(params, jax.tree.map(lambda s: s[:-1], states), xs)
-    return Solution(jax.tree.map(lambda s: s[-1], states), ys, *report)
 
 
 def _expanded(tree, axis):
