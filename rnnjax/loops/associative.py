@@ -19,10 +19,10 @@ def associative(cell, params, state, xs, *, reverse=False, axis=None):
     `deferred` is faster. Elementwise, real or complex, in either direction, with masks and any first state. The
     gradient is another such scan, over the same a. Derivatives of any order, `vmap`, `jax.checkpoint`.
 
-    `axis` is an axis of the mesh in force, across whose P devices time lies: each runs its T/P steps in log₂ T/P
-    parallel ones, and is told by each other what its steps come to, an (a, b) for each number of the state, whatever T
-    is; so too for the gradient. ys stays where xs is, the states at both ends are on all devices. Other axes of the
-    mesh, as one for a batch, stay as they are. Within `jax.shard_map` over the axis, xs is the device's own part.
+    `axis` is an axis of the mesh in force, across whose P devices time lies: each runs its T/P steps, and is told by
+    each other what its steps come to, an (a, b) for each number of the state, whatever T is; so too for the gradient.
+    ys stays where xs is, the states at both ends are on all devices. Other axes of the mesh, as one for a batch, stay
+    as they are. Within `jax.shard_map` over the axis, xs is the device's own part.
 
     Raises `TypeError` if the cell does not promise `affine`, and `ValueError` if the mesh has no such axis, T does not
     divide among its devices, or the state differs from device to device.
