@@ -3,13 +3,14 @@
 import functools
 
 import jax
-import jax.numpy as jnp
 
-from rnnjax.loops.carry import before, checked, placed, steps
+from rnnjax.loops.carry import apart, before, checked, placed, steps
+from rnnjax.loops.recurrence import recurrence
 from rnnjax.loops.rolled import rolled
+from rnnjax.loops.sharded import across, final
 
 
-def associative(cell, params, state, xs, *, reverse=False):
+def associative(cell, params, state, xs, *, reverse=False, axis=None):
     """Run a cell that promises `affine` over time-leading `xs` in about log₂ T parallel steps.
 
         s' = a s + b:   (a₂, b₂) ∘ (a₁, b₁) = (a₂ a₁, a₂ b₁ + b₂) is associative, so all states come from one scan
@@ -18,7 +19,13 @@ def associative(cell, params, state, xs, *, reverse=False):
     `deferred` is faster. Elementwise, real or complex, in either direction, with masks and any first state. The
     gradient is another such scan, over the same a. Derivatives of any order, `vmap`, `jax.checkpoint`.
 
-    Raises `TypeError` if the cell does not promise `affine`.
+    `axis` is an axis of the mesh in force, across whose P devices time lies: each runs its T/P steps, and is told by
+    each other what its steps come to, an (a, b) for each number of the state, whatever T is; so too for the gradient.
+    ys stays where xs is, the states at both ends are on all devices. Other axes of the mesh, as one for a batch, stay
+    as they are. Within `jax.shard_map` over the axis, xs is the device's own part.
+
+    Raises `TypeError` if the cell does not promise `affine`, and `ValueError` if the mesh has no such axis, T does not
+    divide among its devices, or the state differs from device to device.
 
         >>> def leaky(m):
         ...     def affine(a, x):
@@ -29,6 +36,10 @@ def associative(cell, params, state, xs, *, reverse=False):
         ...     return rnnjax.Cell(lambda key: jnp.full(m, 0.5), lambda a: jnp.zeros(m), step, affine=affine)
         >>> model = rnnjax.scan(leaky(1), rnnjax.associative)
         >>> print(model.step(jnp.full(1, 0.5), jnp.zeros(1), jnp.ones((4, 1)))[1].T)
+        [[1.    1.5   1.75  1.875]]
+        >>> model = rnnjax.scan(leaky(1), rnnjax.associative, axis="time")
+        >>> with jax.set_mesh(jax.make_mesh((2,), ("time",))):
+        ...     print(model.step(jnp.full(1, 0.5), jnp.zeros(1), jnp.ones((4, 1)))[1].T)
         [[1.    1.5   1.75  1.875]]
 
     Blelloch 1990, https://www.cs.cmu.edu/~guyb/papers/Ble93.pdf; Martin & Cundy 2018, https://arxiv.org/abs/1709.04057
@@ -41,31 +52,19 @@ def associative(cell, params, state, xs, *, reverse=False):
         )
     if T == 0 or not jax.tree.leaves(state):
         return rolled(cell, params, state, xs, reverse=reverse)
+    run = functools.partial(_run, cell, reverse, axis)
+    return run(params, state, xs) if axis is None else across("associative", axis, run, params, state, xs, T=T)
+
+
+def _run(cell, reverse, axis, params, state, xs):
+    """All steps, or where time lies across a mesh axis those of this device."""
+    params, _ = apart(params, xs)
     body = checked("associative", cell, params)
     state = placed(body, state, xs, params)
     jax.eval_shape(body, state, jax.tree.map(lambda x: x[0], xs))
     a, b = jax.vmap(cell.affine, (None, 0))(params, xs)
-    after = jax.tree.map(functools.partial(recurrence, reverse), a, b, state)
-    states = jax.tree.map(functools.partial(before, reverse=reverse), after, state)
+    pairs = jax.tree.map(functools.partial(recurrence, reverse, axis), a, b, state)
+    begin, after = jax.tree.transpose(jax.tree.structure(state), jax.tree.structure((0, 0)), pairs)
+    states = jax.tree.map(functools.partial(before, reverse=reverse), after, begin)
     _, ys = jax.vmap(cell.step, (None, 0, 0))(params, states, xs)
-    return jax.tree.map(lambda s: s[0 if reverse else -1], after), ys
-
-
-@functools.partial(jax.custom_jvp, nondiff_argnums=(0,))
-def recurrence(reverse, a, b, first):
-    """All s' = a s + b, from a state that comes before the first (reversed: after the last) of them."""
-
-    def compose(one, other):
-        return other[0] * one[0], other[0] * one[1] + other[1]
-
-    a = jnp.broadcast_to(a, b.shape)
-    edge = -1 if reverse else 0
-    return jax.lax.associative_scan(compose, (a, b.at[edge].add(a[edge] * first)), reverse=reverse)[1]
-
-
-@recurrence.defjvp
-def _recurrence_jvp(reverse, primals, tangents):
-    a, b, first = primals
-    da, db, d_first = tangents
-    after = recurrence(reverse, a, b, first)
-    return after, recurrence(reverse, a, da * before(after, first, reverse=reverse) + db, d_first)
+    return jax.tree.map(functools.partial(final, axis=axis, reverse=reverse), after), ys
