@@ -21,7 +21,7 @@ def iterate(f, params, first, xs, *, jacobian, linear, size, damping, tolerance,
     def judged(states, k):
         after = jax.vmap(batched, (None, 0, 0))(params, before(states, first, reverse=False), xs)
         residual = (jnp.abs(after - states) / (1 + jnp.abs(after))).max((0, 2))
-        return states, after, residual, k
+        return states, after, jnp.where(jnp.isnan(residual), jnp.inf, residual), k
 
     def improved(now):
         states, _, residual, k = now
