@@ -42,7 +42,7 @@ def weight_drop(cell: Cell, rate: float, *, where=recurrent) -> Cell:
         paths, _, _ = named(params)
         if not any(map(where, paths)):
             raise TypeError(
-                f"weight_drop: where must find weights to drop, but {cell} has only {', '.join(paths) or 'none at all'}. "
+                f"weight_drop: where must find weights to drop, but {cell} has {', '.join(paths) or 'none at all'}. "
                 "Give where=lambda path: ... for others than U."
             )
         return Noisy(cell.start(params), Shared())
