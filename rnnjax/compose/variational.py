@@ -43,8 +43,9 @@ def recurrent_dropout(cell: Cell, rate: float) -> Cell:
 
         h U   becomes   (mask h / (1 - rate)) U
 
-    h is itself everywhere else, as where the update gate of a GRU keeps it. Every stream of a batch has its own mask,
-    and all share the one U. For a cell of any kind whose params have a U that it multiplies by `h @ U`, once or more.
+    h is itself everywhere else, as where the update gate of a GRU keeps it. All gates share a mask, the paper's tied
+    weights (Keras' `recurrent_dropout` draws one for each). Every stream of a batch has its own, and all share the one
+    U. For a cell of any kind whose params have a U that it multiplies by `h @ U`.
 
     Args:
         cell: a cell of one step.

@@ -35,7 +35,7 @@ def masked(cell: Cell) -> Cell:
 
 
 def select(keep, new, old=None):
-    """`new` where keep, else `old` or zero. keep stands for the leading axes of every leaf."""
+    """`new` where keep, else `old` or zero. keep stands for the leading axes of every leaf. What is the same stays so."""
 
     def choose(new, old):
         if new is old:
