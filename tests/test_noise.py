@@ -402,6 +402,18 @@ def test_drawn_once(model, drawn, masked):
     assert any(looped for _, looped in found)
 
 
+@pytest.mark.parametrize("key", [KEY, jax.random.key])
+def test_batch_over_devices(key):
+    """The one mask of a batch that lies across devices."""
+    model = r.batch(r.weight_drop(r.scan(r.rnn(n, m)), RATE), 8)
+    params, xs = params_of(model), jnp.asarray(inputs(T, 8, n))
+    state = r.seed(model.start(params), key(3), 8)
+    plain = jax.jit(model.step)(params, state, xs)[1]
+    with jax.set_mesh(jax.make_mesh((8,), ("data",), axis_types=(jax.sharding.AxisType.Explicit,))):
+        laid = jax.device_put(xs, jax.P(None, "data", None))
+        same(jax.device_get(jax.jit(model.step)(params, state, laid)[1]), jax.device_get(plain), **EXACT)
+
+
 # what `deferred` finds to stay
 
 

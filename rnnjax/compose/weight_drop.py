@@ -73,6 +73,8 @@ def named(params):
 
 
 def first(key):
-    """The key that all streams of a batch share, each of which has it in its state."""
+    """The key that all streams of a batch share, each of which has it in its state, perhaps on another device."""
+    if any(jax.typeof(key).sharding.spec):
+        key = jax.sharding.reshard(key, jax.P())
     alone = 0 if jnp.issubdtype(key.dtype, jax.dtypes.prng_key) else 1
     return key[(0,) * (key.ndim - alone)]

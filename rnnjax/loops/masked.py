@@ -35,10 +35,10 @@ def masked(cell: Cell) -> Cell:
 
 
 def select(keep, new, old=None):
-    """`new` where keep, else `old` or zero. keep stands for the leading axes of every leaf. What is the same stays so."""
+    """`new` where keep, else `old` or zero. keep stands for the leading axes of every leaf."""
 
     def choose(new, old):
-        if new is old:
+        if new is old:  # so that a loop sees that it stays
             return old
         return jnp.where(keep.reshape(keep.shape + (1,) * (new.ndim - keep.ndim)), new, old)
 
