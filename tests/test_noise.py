@@ -49,6 +49,10 @@ def problem(cell, seed=5, batch=None):
     return params, r.seed(state, KEY(seed), batch)
 
 
+def slow(*rows):
+    return [pytest.param(row, marks=pytest.mark.slow) for row in rows]
+
+
 def mask_of(key, rate, *shape):
     """What is left of ones: 1 / (1 - rate) or 0."""
     return np.asarray(jax.random.bernoulli(key, 1 - rate, shape)) / (1 - rate)
@@ -172,7 +176,7 @@ MULTIPLYING = (
 )  # fmt: skip
 
 
-@pytest.mark.parametrize("cell", MULTIPLYING, ids=repr)
+@pytest.mark.parametrize("cell", [*MULTIPLYING[1::3], *slow(*MULTIPLYING[::3], *MULTIPLYING[2::3])], ids=repr)
 def test_recurrent_dropout_of_all(cell):
     """Masking h before the product is masking the rows of U."""
     noisy = r.recurrent_dropout(cell, 0.5)
@@ -244,7 +248,7 @@ def test_statistics(rate):
 
 
 @pytest.mark.parametrize("keep", [None, [False, True, True, False, False, True, False]])
-@pytest.mark.parametrize("options", ["deferred", "rolled", "checkpointed, three segments", "python", "reversed"])
+@pytest.mark.parametrize("options", ["deferred", "rolled", "reversed", *slow("checkpointed, three segments", "python")])
 @pytest.mark.parametrize("name", CELLS)
 def test_every_loop_draws_alike(name, options, keep):
     """As a Python loop does, step by step; a masked step uses up no randomness."""
@@ -299,10 +303,7 @@ def numbers(tree):
     return [s for s in jax.tree.leaves(tree) if jnp.issubdtype(s.dtype, jnp.inexact)]
 
 
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("recurrent dropout", "weight drop", "zoneout")]
-
-
-@pytest.mark.parametrize("name", ["all at once", *SLOW])
+@pytest.mark.parametrize("name", ["all at once", *slow("recurrent dropout", "weight drop", "zoneout")])
 def test_gradients(name):
     """A window of T, and the gradient that goes forward in time, are BPTT, with the noise the same."""
     one = r.with_loss(r.stack(CELLS[name], r.dense(m, 2)), squared)
