@@ -36,9 +36,12 @@ from rnnjax.compose.batch import batch
 from rnnjax.compose.bidirectional import bidirectional
 from rnnjax.compose.deep import deep
 from rnnjax.compose.dilated import dilated
-from rnnjax.compose.dropout import Noise, dropout, seed
+from rnnjax.compose.dropout import Lasting, Noise, Noisy, Shared, dropout, seed
 from rnnjax.compose.stack import residual, stack
+from rnnjax.compose.variational import recurrent_dropout, variational
+from rnnjax.compose.weight_drop import weight_drop
 from rnnjax.compose.with_loss import with_loss
+from rnnjax.compose.zoneout import zoneout
 from rnnjax.contract import check
 from rnnjax.gradients.bptt import bptt
 from rnnjax.gradients.eprop import eprop
@@ -70,7 +73,7 @@ __all__ = [
     "mingru", "minlstm", "qrnn", "window", "sru", "lru", "s5", "rglru", "gla",
     "antisymmetric", "lipschitz", "exprnn", "cornn", "lem", "cfc",
     "irnn", "indrnn", "jordan", "clockwork", "dilated",
-    "RNNParams", "LSTMParams", "LSTMState", "GRUParams", "DenseParams", "Noise",
+    "RNNParams", "LSTMParams", "LSTMState", "GRUParams", "DenseParams", "Noise", "Lasting", "Shared", "Noisy",
     "PeepholeParams", "ProjectedParams", "NormLSTMParams", "NormGRUParams",
     "SLSTMParams", "SLSTMState", "MLSTMParams", "MLSTMState",
     "MinGRUParams", "MinLSTMParams", "QRNNParams", "SRUParams", "LRUParams", "S5Params", "RGLRUParams", "GLAParams",
@@ -79,5 +82,6 @@ __all__ = [
     "scan", "deferred", "rolled", "checkpointed", "associative", "newton", "python", "masked",
     "solve", "Solution", "full_jacobian", "diagonal_jacobian",
     "batch", "stack", "residual", "bidirectional", "deep", "dropout", "seed", "with_loss", "apply",
+    "variational", "recurrent_dropout", "weight_drop", "zoneout",
     "bptt", "tbptt", "rtrl", "snap", "uoro", "kf_rtrl", "eprop", "rflo", "forward_gradient", "Credited",
 ]  # fmt: skip

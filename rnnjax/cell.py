@@ -26,7 +26,7 @@ class Cell(NamedTuple):
 
     `each` tells the two kinds of cells apart. A cell of one step has None there. A cell over whole sequences
     (from `scan`, `bidirectional`, or a stack of these) takes time-leading `xs` (and `keep`, a mask over time,
-    as an optional last argument of `step`), and has the cell of its single step in `each`. It may also say in
+    as an optional last argument of `step`), and has the cell of its single step in `each`. Either may also say in
     `remade: change -> cell` how it is made of its parts, each of them changed: `batch` then batches the parts, and a
     loop sees the batch. A batch of single steps has the cell of one stream in `one`.
 

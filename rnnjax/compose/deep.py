@@ -13,7 +13,8 @@ def deep(cell, n: int, m: int, *, layers=1, bidirectional=False, dropout=0.0, lo
     """Layers of `cell(n, m)` over whole sequences: the `nn.LSTM`, `nn.GRU` or `nn.RNN` of this library.
 
     Args:
-        cell: a constructor `(n, m) -> Cell`, as `lstm`, `gru`, `rnn`, or your own.
+        cell: a constructor `(n, m) -> Cell`, as `lstm`, `gru`, `rnn`, your own, or one with noise on it,
+            `lambda n, m: zoneout(lstm(n, m), 0.1)`.
         n, m: sizes of the input and of each layer's state.
         layers: how many; each after the first takes the outputs of the one before, 2m wide if bidirectional.
         bidirectional: run every layer from both ends and join the outputs.

@@ -15,10 +15,23 @@ class Noise(NamedTuple):
     step: jax.Array | None = None
 
 
-class Shared(NamedTuple):
-    """A key that all streams of a batch share, or None."""
+class Lasting(NamedTuple):
+    """A key from which a cell draws the same at every step, or None, with which it is silent."""
 
     key: jax.Array | None = None
+
+
+class Shared(NamedTuple):
+    """A lasting key that all streams of a batch share, or None."""
+
+    key: jax.Array | None = None
+
+
+class Noisy(NamedTuple):
+    """The state of a cell, and the noise that is put on it: a `Noise`, a `Lasting`, or a `Shared`."""
+
+    state: Any
+    noise: Noise | Lasting | Shared
 
 
 def seed(state: Any, key: jax.Array, B: int | None = None) -> Any:
@@ -26,7 +39,7 @@ def seed(state: Any, key: jax.Array, B: int | None = None) -> Any:
 
     The state that `start` gives is silent, which is how a model is evaluated. For the state of `batch(model, B)`
     give B, and every stream draws for itself (but for a `Shared` key). Step t of a cell draws from `fold_in(key, t)`,
-    whatever the loop.
+    whatever the loop. What is drawn once a sequence lasts as long as its key: to draw anew, seed a state again.
 
         >>> model = rnnjax.scan(rnnjax.dropout(0.5))
         >>> silent = model.start(())
@@ -35,14 +48,28 @@ def seed(state: Any, key: jax.Array, B: int | None = None) -> Any:
         >>> print(jnp.unique(model.step((), silent, xs)[1]), jnp.unique(model.step((), noise, xs)[1]))
         [1.] [0. 2.]
     """
-    leaves, tree = jax.tree.flatten(state, is_leaf=lambda s: isinstance(s, (Noise, Shared)))
+    leaves, tree = jax.tree.flatten(state, is_leaf=lambda s: isinstance(s, (Noise, Lasting, Shared)))
     for i, leaf in enumerate(leaves):
         own, lanes = jax.random.fold_in(key, i), () if B is None else (B,)
+        each = own if B is None else jax.random.split(own, B)
         if isinstance(leaf, Noise):
-            leaves[i] = Noise(own if B is None else jax.random.split(own, B), jnp.zeros(lanes, jnp.int32))
+            leaves[i] = Noise(each, jnp.zeros(lanes, jnp.int32))
+        elif isinstance(leaf, Lasting):
+            leaves[i] = Lasting(each)
         elif isinstance(leaf, Shared):
             leaves[i] = Shared(jnp.broadcast_to(own, (*lanes, *own.shape)))
     return jax.tree.unflatten(tree, leaves)
+
+
+def share(where, rate, to="drop"):
+    """Refuse a rate that is not a share below 1."""
+    if not 0 <= rate < 1:
+        raise ValueError(f"{where}: rate must be in [0, 1), but rate is {rate}. Give the share to {to}.")
+
+
+def dropped(key, rate, x):
+    """Each number of x, with probability `rate`, as 0, else over 1 - rate."""
+    return jnp.where(jax.random.bernoulli(key, 1 - rate, jnp.shape(x)), x / (1 - rate), 0)
 
 
 @interned
@@ -55,12 +82,10 @@ def dropout(rate: float) -> Cell:
         >>> rnnjax.stack(rnnjax.lstm(3, 4), rnnjax.dropout(0.5), rnnjax.lstm(4, 4))
         stack(lstm(3, 4), dropout(0.5), lstm(4, 4))
     """
-    if not 0 <= rate < 1:
-        raise ValueError(f"dropout: rate must be in [0, 1), but rate is {rate}. Give the share to drop.")
+    share("dropout", rate)
 
     def drop(key, t, x):
-        keep = jax.random.bernoulli(jax.random.fold_in(key, t), 1 - rate, jnp.shape(x))
-        return jnp.where(keep, x / (1 - rate), 0)
+        return dropped(jax.random.fold_in(key, t), rate, x)
 
     def start(params):
         return Noise()

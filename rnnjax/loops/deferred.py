@@ -18,11 +18,11 @@ from rnnjax.loops.trace import trace
 def deferred(cell, params, state, xs, *, reverse=False, unroll=1):
     """Run `cell` over time-leading `xs` as `rolled` does, in less time and memory. The loop of `scan` by default.
 
-    The step is traced to its equations. Those of the params alone run once; those of the params and the input run once
-    for all times, as large products (on a CPU, a plain product stays inside where that is as fast). When the run is
-    differentiated, what is dear to compute again is kept, and the reverse loop gives only the cotangents of the
-    places where params and inputs enter: one product over all times, after it, finishes each weight's gradient,
-    where `jax.lax.scan` adds to it at every step.
+    The step is traced to its equations. Those of the params alone, and of what each step leaves as it was in the
+    state, run once; those of the params and the input run once for all times, as large products (on a CPU, a plain
+    product stays inside where that is as fast). When the run is differentiated, what is dear to compute again is kept,
+    and the reverse loop gives only the cotangents of the places where params and inputs enter: one product over all
+    times, after it, finishes each weight's gradient, where `jax.lax.scan` adds to it at every step.
 
     Any cell will do, with no annotation, and the result is an ordinary JAX function, with forward and reverse
     derivatives of any order, `vmap`, `jax.checkpoint`. Sums are reordered: what does not wait for the state is added
@@ -47,17 +47,20 @@ def deferred(cell, params, state, xs, *, reverse=False, unroll=1):
     traced = trace(lambda p, s, x: checked("deferred", cell, p)(s, x), params, state, first)
     if traced is None:
         return plain(state, xs)
-    equations, values, tree = traced
+    equations, values, tree, moving = traced
     state, shape = jax.tree.flatten(state)
     env = evaluate(equations.fixed, dict(zip(equations.params, values)))
     outs = [v for v in dict.fromkeys(variables(equations.y)) if equations.level[v] == CARRIED]
     scan = functools.partial(jax.lax.scan, reverse=reverse, unroll=unroll, length=T)
     xs = jax.tree.leaves(xs)
-    after, ys = _run(equations, outs, scan, T)(read(env, equations.weights), state, xs)
+    begin = [s for s, moves in zip(state, moving) if moves]
+    after, ys = _run(equations, outs, scan, T)(read(env, equations.weights), begin, xs)
     env |= over_time(alive(equations.given, equations.y), env | dict(zip(equations.x, xs)), equations)
     ys = read(env | dict(zip(outs, ys)), equations.y)
     still = [equations.waits(v) == FIXED for v in equations.y]
     ys = [jnp.broadcast_to(y, (T, *jnp.shape(y))) if fixed else y for y, fixed in zip(ys, still)]
+    after = iter(after)
+    after = [next(after) if moves else s for s, moves in zip(state, moving)]
     return jax.tree.unflatten(shape, after), jax.tree.unflatten(tree, ys)
 
 

@@ -39,6 +39,8 @@ def select(keep, new, old=None):
     """`new` where keep, else `old` or zero. keep stands for the leading axes of every leaf."""
 
     def choose(new, old):
+        if new is old:  # so that a loop sees that it stays
+            return old
         return jnp.where(keep.reshape(keep.shape + (1,) * (new.ndim - keep.ndim)), new, old)
 
     return jax.tree.map(choose, new, jax.tree.map(jnp.zeros_like, new) if old is None else old)

@@ -5,7 +5,7 @@ from typing import Any
 
 import jax
 
-from rnnjax.loops.equations import CARRIED, FIXED, GIVEN, Equations, alive
+from rnnjax.loops.equations import CARRIED, FIXED, GIVEN, Equations, alive, run
 from rnnjax.loops.rewrites import again, count, levels, products, splits, sums
 
 # JAX cannot map these, or cannot transpose their derivative once it has been mapped.
@@ -19,8 +19,9 @@ UNTRACED = (
 
 
 def trace(step: Callable, params: Any, state: Any, x: Any):
-    """The `Equations` of a step, the values of their `params`, and y's tree.
+    """The `Equations` of a step, the values of their `params`, y's tree, and which leaves of the state move.
 
+    What a step gives back as it was, as the key of a mask, is among the params of the equations.
     None if the step cannot be taken apart: it has side effects, or takes decisions in Python on what is not traced by
     `lax.scan`, or has equations of the input or the state that are `UNMAPPED`.
     """
@@ -39,6 +40,7 @@ def trace(step: Callable, params: Any, state: Any, x: Any):
     if closed.effects:
         return None
     first, second = len(jax.tree.leaves(params)), len(jax.tree.leaves((params, state)))
+    closed, leaves, first, moving = settled(closed, leaves, first, second)
     for rewrite in (None, products, splits, sums):
         closed = again(closed, leaves, (first, second), rewrite)
     jaxpr = closed.jaxpr
@@ -51,7 +53,24 @@ def trace(step: Callable, params: Any, state: Any, x: Any):
     weights = [v for v in count([eqn for kind in later for eqn in kind], jaxpr.outvars) if level[v] == FIXED]
     uses = count(eqns, jaxpr.outvars)
     equations = Equations(fixed, *later, [*jaxpr.constvars, *params], state, x, after, y, weights, level, uses)
-    return equations, [*closed.consts, *leaves[:first]], trees[0].children()[1]
+    return equations, [*closed.consts, *leaves[:first]], trees[0].children()[1], moving
+
+
+def settled(closed, leaves, first, second):
+    """The same equations, with the leaves of the state that come back as they were among the params."""
+    ins, outs = closed.jaxpr.invars, closed.jaxpr.outvars
+    moving = [before is not after for before, after in zip(ins[first:second], outs)]
+    if all(moving):
+        return closed, leaves, first, moving
+    order = sorted(range(len(ins)), key=lambda i: i >= first and (i >= second or moving[i - first]))
+
+    def ordered(*leaves):
+        values = [leaf for _, leaf in sorted(zip(order, leaves), key=lambda pair: pair[0])]
+        out = run(closed.jaxpr, closed.consts, values)
+        return [s for s, moves in zip(out, moving) if moves] + out[len(moving) :]
+
+    leaves = [leaves[i] for i in order]
+    return jax.make_jaxpr(ordered)(*leaves), leaves, first + moving.count(False), moving
 
 
 def _primitives(eqns):
