@@ -124,8 +124,8 @@ def _attending(where, cell, m, k, score, step, W):
 
 
 def _sized(where, query, m):
-    if jnp.shape(query) != (m,):
-        found = "none" if query is None else kind(query)
+    found = "none" if query is None else kind(query)
+    if found == "none" or query.shape != (m,):
         raise ValueError(
             f"{where}: the query must be of {m} numbers, but query is {found}. Give its size m, and a cell with an h."
         )

@@ -48,7 +48,8 @@ def attend_to(state: PyTree, params: PyTree, places: jax.Array, *, lengths=None)
 
     Example:
         >>> encoder = rnnjax.bidirectional(rnnjax.gru(3, 4), rnnjax.gru(3, 4))
-        >>> decoder = rnnjax.stack(rnnjax.bahdanau(rnnjax.gru(2 + 8, 5), 5, 8, rnnjax.additive(6)), rnnjax.dense(5 + 8, 2))
+        >>> attending = rnnjax.bahdanau(rnnjax.gru(2 + 8, 5), 5, 8, rnnjax.additive(6))
+        >>> decoder = rnnjax.stack(attending, rnnjax.dense(5 + 8, 2))
         >>> first, second = encoder.init(jax.random.key(0)), decoder.init(jax.random.key(1))
         >>> lengths = jnp.array([7, 2])
         >>> _, said = rnnjax.apply(encoder, first, jnp.ones((2, 7, 3)), lengths=lengths)
@@ -63,26 +64,24 @@ def attend_to(state: PyTree, params: PyTree, places: jax.Array, *, lengths=None)
     if not any(map(_is_memory, parts)):
         raise TypeError("attend_to: the model must attend, but its state has no memory. Build it of bahdanau or luong.")
     places = jnp.asarray(places)
-    *lanes, S = places.shape[:-1]
-    real = jnp.asarray(S if lengths is None else lengths)
-    if real.shape not in ((), tuple(lanes)) or not jnp.issubdtype(real.dtype, jnp.integer):
+    for *lanes, _, k in (part.places.shape for part in parts if _is_memory(part)):
+        if places.ndim != len(lanes) + 2 or [*places.shape[:-2], places.shape[-1]] != [*lanes, k]:
+            raise ValueError(
+                f"attend_to: places must be ({', '.join(map(str, (*lanes, 'S', k)))}), but places is {kind(places)}. "
+                "Start batch(model, B) for B memories, and give the attending cell their width k."
+            )
+    lanes = places.shape[:-2]
+    real = jnp.asarray(places.shape[-2] if lengths is None else lengths)
+    if real.shape not in ((), lanes) or not jnp.issubdtype(real.dtype, jnp.integer):
         raise ValueError(
             f"attend_to: lengths must be one integer a memory, but lengths is {kind(real)} and places is "
             f"{kind(places)}. Count real places."
         )
-    keep = jnp.arange(S, dtype=real.dtype) < jnp.broadcast_to(real, lanes)[..., None]
+    at = jax.lax.broadcasted_iota(real.dtype, places.shape[:-1], len(lanes))
+    keep = at < jnp.broadcast_to(real, lanes)[..., None]
     places = select(keep, places)
-
-    def fill(memory):
-        *lanes, _, k = memory.places.shape
-        if (*places.shape[:-2], places.shape[-1]) != (*lanes, k):
-            raise ValueError(
-                f"attend_to: the memory must be ({', '.join(map(str, (*lanes, 'S', k)))}), but places is "
-                f"{kind(places)}. Start batch(model, B) for B memories, and give the attending cell their width k."
-            )
-        return filled(next(scores), places, keep)
-
-    return jax.tree.unflatten(tree, [fill(part) if _is_memory(part) else part for part in parts])
+    full = [filled(next(scores), places, keep) if _is_memory(part) else part for part in parts]
+    return jax.tree.unflatten(tree, full)
 
 
 def _is_memory(part):

@@ -24,7 +24,7 @@ class Additive(NamedTuple):
         return memory @ self.V
 
     def fit(self, query, keys):
-        return jnp.tanh(query @ self.W + keys) @ self.v
+        return jnp.tanh((query @ self.W)[None] + keys) @ self.v
 
 
 class General(NamedTuple):
