@@ -22,10 +22,10 @@ class AttendState(NamedTuple):
 
 
 def hidden(state):
-    """The h of a state, or of the last cell in a stack that has one."""
-    if hasattr(state, "h") or not isinstance(state, tuple):
-        return getattr(state, "h", state)
-    return next((h for s in reversed(state) if (h := hidden(s)) is not None), None) if type(state) is tuple else None
+    """The h of a state, which a GRU is all of; in a stack, of the last cell that has one."""
+    if type(state) is not tuple:
+        return getattr(state, "h", None if hasattr(state, "_fields") else state)
+    return next((h for s in reversed(state) if (h := hidden(s)) is not None), None)
 
 
 @interned
@@ -124,8 +124,8 @@ def _attending(where, cell, m, k, score, step, W):
 
 
 def _sized(where, query, m):
-    found = "none" if query is None else kind(query)
-    if found == "none" or query.shape != (m,):
+    if getattr(query, "shape", None) != (m,):
+        found = kind(query) if hasattr(query, "shape") else "none"
         raise ValueError(
             f"{where}: the query must be of {m} numbers, but query is {found}. Give its size m, and a cell with an h."
         )

@@ -43,8 +43,9 @@ def attend_to(state: PyTree, params: PyTree, places: jax.Array, *, lengths=None)
         lengths: how many places are real, an integer, or (B,) of them; the rest is padding, with any content, and
             has weight 0. With a length of 0 the context is 0. It may be a traced array.
 
-    A gradient goes back through the state into the encoder. `Memory.weights` in the state after a step says where the
-    step has looked. Raises `TypeError` for a model that does not attend, `ValueError` for arrays that do not fit.
+    Call it inside the function that you differentiate, for the gradients of the encoder, and of what the score has
+    computed here, come back through the state. `Memory.weights` in the state after a step is where the step has
+    looked. Raises `TypeError` for a model that does not attend, `ValueError` for arrays that do not fit.
 
     Example:
         >>> encoder = rnnjax.bidirectional(rnnjax.gru(3, 4), rnnjax.gru(3, 4))
