@@ -47,7 +47,13 @@ FAMILY = {
     ),
 }
 CELLS = {name: cell for name, (cell, _) in FAMILY.items()}
-each_cell = pytest.mark.parametrize("cell", CELLS.values(), ids=CELLS.keys())
+QUICK = "bahdanau, two layers", "luong, fed back"
+
+
+def named(*quick):
+    """All decoders by name, those that are not quick left to `pytest -m slow`."""
+    rows = [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in FAMILY]
+    return pytest.mark.parametrize("name", rows)
 
 
 def attending(state):
@@ -82,7 +88,7 @@ def problem(cell, seed=0):
     return params, attending(state_of(cell, params)).cell, jnp.asarray(inputs(S, k)), jnp.asarray(inputs(T, n, seed=5))
 
 
-@pytest.mark.parametrize("name", FAMILY)
+@named(*QUICK, "bahdanau", "luong, dot")
 def test_equations(name):
     """Each is its paper's equations in value, and in the gradient by params, first state, memory and input."""
     cell, reference = FAMILY[name]
@@ -99,13 +105,7 @@ def test_equations(name):
     np.testing.assert_allclose(joined(slopes), numeric, rtol=1e-6, atol=1e-7)
 
 
-some_cells = pytest.mark.parametrize("name", [
-    pytest.param(name, marks=() if name in ("bahdanau, two layers", "luong, fed back") else pytest.mark.slow)
-    for name in FAMILY
-])  # fmt: skip
-
-
-@some_cells
+@named(*QUICK)
 def test_lengths(name):
     """A batch of sources of all lengths, with NaN in the padding, is each pair alone, in value and gradient."""
     cell = CELLS[name]
@@ -129,7 +129,7 @@ def test_lengths(name):
     assert all(jnp.isfinite(d).all() for d in jax.tree.leaves(slopes))
 
 
-@some_cells
+@named(*QUICK)
 def test_loops(name):
     """The loop that takes the step apart, the plain one, and steps one by one, also with a mask over time."""
     cell = CELLS[name]
@@ -149,9 +149,10 @@ def test_loops(name):
         same(one[0], floats(by_hand(cell, params, state, xs, *keep)), **EXACT)
 
 
-@each_cell
-def test_memory_rests(cell):
+@named(*QUICK)
+def test_memory_rests(name):
     """A step gives memory, keys and mask back as the very objects that it was given, of the same types."""
+    cell = CELLS[name]
     params, _, places, xs = problem(cell)
     r.check(cell, xs[0])
 
