@@ -21,6 +21,7 @@ from rnnjax.cells.lstm import LSTMParams, LSTMState, lstm
 from rnnjax.cells.mingru import MinGRUParams, MinLSTMParams, mingru, minlstm
 from rnnjax.cells.mlstm import MLSTMParams, MLSTMState, mlstm
 from rnnjax.cells.norm import NormGRUParams, NormLSTMParams, norm_gru, norm_lstm
+from rnnjax.cells.ntm import NTMParams, NTMState, ntm
 from rnnjax.cells.orthogonal import ExpRNNParams, exprnn
 from rnnjax.cells.oscillators import CoRNNParams, CoRNNState, LEMParams, LEMState, cornn, lem
 from rnnjax.cells.peephole import PeepholeParams, peephole_lstm
@@ -31,12 +32,17 @@ from rnnjax.cells.single import janet, mgu, ugrnn
 from rnnjax.cells.slstm import SLSTMParams, SLSTMState, slstm
 from rnnjax.cells.ssm import S5Params, s5
 from rnnjax.cells.stable import AntisymmetricParams, LipschitzParams, antisymmetric, lipschitz
+from rnnjax.cells.stack_rnn import StackRNNParams, StackRNNState, stack_rnn
 from rnnjax.cells.stateless import DenseParams, dense, embed, lift
+from rnnjax.compose.attend import AttendParams, AttendState, bahdanau, luong
 from rnnjax.compose.batch import batch
 from rnnjax.compose.bidirectional import bidirectional
 from rnnjax.compose.deep import deep
 from rnnjax.compose.dilated import dilated
 from rnnjax.compose.dropout import Lasting, Noise, Noisy, Shared, dropout, seed
+from rnnjax.compose.fed_back import fed_back
+from rnnjax.compose.memory import Memory, attend_to
+from rnnjax.compose.scores import additive, dot, general
 from rnnjax.compose.stack import residual, stack
 from rnnjax.compose.variational import recurrent_dropout, variational
 from rnnjax.compose.weight_drop import weight_drop
@@ -72,6 +78,7 @@ __all__ = [
     "reset_first_gru", "norm_gru", "mgu", "ugrnn",
     "mingru", "minlstm", "qrnn", "window", "sru", "lru", "s5", "rglru", "gla",
     "antisymmetric", "lipschitz", "exprnn", "cornn", "lem", "cfc",
+    "stack_rnn", "ntm", "StackRNNParams", "StackRNNState", "NTMParams", "NTMState",
     "irnn", "indrnn", "jordan", "clockwork", "dilated",
     "RNNParams", "LSTMParams", "LSTMState", "GRUParams", "DenseParams", "Noise", "Lasting", "Shared", "Noisy",
     "PeepholeParams", "ProjectedParams", "NormLSTMParams", "NormGRUParams",
@@ -81,6 +88,7 @@ __all__ = [
     "CfCParams", "IndRNNParams", "JordanParams", "ClockworkState",
     "scan", "deferred", "rolled", "checkpointed", "associative", "newton", "python", "masked",
     "solve", "Solution", "full_jacobian", "diagonal_jacobian",
+    "bahdanau", "luong", "attend_to", "additive", "general", "dot", "fed_back", "AttendParams", "AttendState", "Memory",
     "batch", "stack", "residual", "bidirectional", "deep", "dropout", "seed", "with_loss", "apply",
     "variational", "recurrent_dropout", "weight_drop", "zoneout",
     "bptt", "tbptt", "rtrl", "snap", "uoro", "kf_rtrl", "eprop", "rflo", "forward_gradient", "Credited",

@@ -1,0 +1,93 @@
+"""What an encoder has said, in the state of a decoder that looks through it at every step."""
+
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cell import PyTree, kind
+from rnnjax.loops.masked import select
+
+
+class Memory(NamedTuple):
+    """Places (S, k), what the score has computed of them, which are real (S,), and how the last step weighed each."""
+
+    places: jax.Array
+    keys: PyTree
+    keep: jax.Array
+    weights: jax.Array
+
+
+def filled(score: Any, places: jax.Array, keep: jax.Array) -> Memory:
+    """A memory that nothing has looked at."""
+    return Memory(places, score.keys(places), keep, jnp.zeros(keep.shape, places.dtype))
+
+
+def look(score: Any, query: jax.Array, memory: Memory) -> tuple[Memory, jax.Array]:
+    """The memory weighed by softmax of how well each real place fits the query, and the context, Σ weight · place."""
+    places, keys, keep, _ = memory
+    fit = score.fit(query, keys)
+    best = jnp.max(fit, where=keep, initial=jnp.finfo(fit.dtype).min)
+    share = jnp.exp(jnp.where(keep, fit - jax.lax.stop_gradient(best), -jnp.inf))
+    weights = share / jnp.where(keep.any(), share.sum(), 1)
+    return Memory(places, keys, keep, weights), weights @ places
+
+
+def attend_to(state: PyTree, params: PyTree, places: jax.Array, *, lengths=None) -> PyTree:
+    """Give every attending cell of a model what an encoder has said: the state to begin decoding from.
+
+    Args:
+        state: the model's state, as `start` gives it, or that of `batch(model, B)`.
+        params: the model's params: what a score computes of the memory alone is computed here, once.
+        places: the encoder's outputs (S, k), or (B, S, k).
+        lengths: how many places are real, an integer, or (B,) of them; the rest is padding, with any content, and
+            has weight 0. With a length of 0 the context is 0. It may be a traced array.
+
+    Call it inside the function that you differentiate, for the gradients of the encoder, and of what the score has
+    computed here, come back through the state. `Memory.weights` in the state after a step is where the step has
+    looked. Raises `TypeError` for a model that does not attend, `ValueError` for arrays that do not fit.
+
+    Example:
+        >>> encoder = rnnjax.bidirectional(rnnjax.gru(3, 4), rnnjax.gru(3, 4))
+        >>> attending = rnnjax.bahdanau(rnnjax.gru(2 + 8, 5), 5, 8, rnnjax.additive(6))
+        >>> decoder = rnnjax.stack(attending, rnnjax.dense(5 + 8, 2))
+        >>> first, second = encoder.init(jax.random.key(0)), decoder.init(jax.random.key(1))
+        >>> lengths = jnp.array([7, 2])
+        >>> _, said = rnnjax.apply(encoder, first, jnp.ones((2, 7, 3)), lengths=lengths)
+        >>> state = rnnjax.batch(decoder, 2).start(second)
+        >>> state = rnnjax.attend_to(state, second, said, lengths=lengths)
+        >>> state, ys = rnnjax.apply(decoder, second, jnp.ones((2, 4, 2)), state=state)
+        >>> ys.shape, bool((state[0].memory.weights[1, 2:] == 0).all())
+        ((2, 4, 2), True)
+    """
+    parts, tree = jax.tree.flatten(state, is_leaf=_is_memory)
+    scores = iter(filter(_is_score, jax.tree.leaves(params, is_leaf=_is_score)))
+    if not any(map(_is_memory, parts)):
+        raise TypeError("attend_to: the model must attend, but its state has no memory. Build it of bahdanau or luong.")
+    places = jnp.asarray(places)
+    for *lanes, _, k in (part.places.shape for part in parts if _is_memory(part)):
+        if places.ndim != len(lanes) + 2 or [*places.shape[:-2], places.shape[-1]] != [*lanes, k]:
+            raise ValueError(
+                f"attend_to: places must be ({', '.join(map(str, (*lanes, 'S', k)))}), but places is {kind(places)}. "
+                "Start batch(model, B) for B memories, and give the attending cell their width k."
+            )
+    lanes = places.shape[:-2]
+    real = jnp.asarray(places.shape[-2] if lengths is None else lengths)
+    if real.shape not in ((), lanes) or not jnp.issubdtype(real.dtype, jnp.integer):
+        raise ValueError(
+            f"attend_to: lengths must be one integer a memory, but lengths is {kind(real)} and places is "
+            f"{kind(places)}. Count real places."
+        )
+    at = jax.lax.broadcasted_iota(real.dtype, places.shape[:-1], len(lanes))
+    keep = at < jnp.broadcast_to(real, lanes)[..., None]
+    places = select(keep, places)
+    full = [filled(next(scores), places, keep) if _is_memory(part) else part for part in parts]
+    return jax.tree.unflatten(tree, full)
+
+
+def _is_memory(part):
+    return isinstance(part, Memory)
+
+
+def _is_score(part):
+    return hasattr(part, "fit")

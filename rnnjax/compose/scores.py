@@ -1,0 +1,87 @@
+"""How well a query fits each place of a memory: the scoring functions of `bahdanau` and `luong`.
+
+A score is a tuple of its weights with two methods: `keys(memory)`, what of the memory is worth computing once, and
+`fit(query, keys)`, one number a place. `additive`, `general` and `dot` say how one starts, `key, m, k -> score` for
+a query of m numbers and places of k; so may any function of yours.
+"""
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cell import interned, sizes
+from rnnjax.weights import glorot
+from rnnjax.weights.called import called
+
+
+class Additive(NamedTuple):
+    W: jax.Array
+    V: jax.Array
+    v: jax.Array
+
+    def keys(self, memory):
+        return memory @ self.V
+
+    def fit(self, query, keys):
+        return jnp.tanh((query @ self.W)[None] + keys) @ self.v
+
+
+class General(NamedTuple):
+    W: jax.Array
+
+    def keys(self, memory):
+        return memory @ self.W.T
+
+    def fit(self, query, keys):
+        return keys @ query
+
+
+class Dot(NamedTuple):
+    def keys(self, memory):
+        return memory
+
+    def fit(self, query, keys):
+        return keys @ query
+
+
+@interned
+def additive(a: int, *, weight=glorot):
+    """tanh(q W + memory V) v, through a layer of `a` units (Bahdanau et al. 2015); Luong et al. call it concat.
+
+    `weight` is the initialiser of W (m, a), V (k, a), and v (a,).
+
+    >>> rnnjax.bahdanau(rnnjax.gru(2 + 8, 5), 5, 8, rnnjax.additive(6))
+    bahdanau(gru(10, 5), 5, 8, additive(6))
+    """
+    sizes("additive", a=a)
+
+    def init(key, m, k):
+        W, V, v = jax.random.split(key, 3)
+        return Additive(weight(W, (m, a)), weight(V, (k, a)), weight(v, (a, 1))[:, 0])
+
+    return called(init, f"additive({a})")
+
+
+def general(key, m, k):
+    """q W memoryᵀ, with W (m, k) drawn by `glorot` (Luong et al. 2015).
+
+    >>> rnnjax.luong(rnnjax.gru(2, 5), 5, 8, rnnjax.general)
+    luong(gru(2, 5), 5, 8, general)
+    """
+    return General(glorot(key, (m, k)))
+
+
+def dot(key, m, k):
+    """q memoryᵀ, for places as wide as the query, without weights (Luong et al. 2015).
+
+    Raises `ValueError` unless m = k.
+
+    >>> rnnjax.luong(rnnjax.gru(2, 8), 8, 8, rnnjax.dot)
+    luong(gru(2, 8), 8, 8, dot)
+    """
+    if m != k:
+        raise ValueError(
+            f"dot: a query must be as wide as a place of the memory, but m is {m} and k is {k}. Use general."
+        )
+    return Dot()
