@@ -16,6 +16,7 @@ from rnnjax.cells.coupled import coupled_lstm
 from rnnjax.cells.elman import RNNParams, rnn
 from rnnjax.cells.gru import GRUParams, gru, reset_first_gru
 from rnnjax.cells.independent import IndRNNParams, JordanParams, indrnn, irnn, jordan
+from rnnjax.cells.layer_norm import LayerNormParams, layer_norm, rms_norm
 from rnnjax.cells.lru import LRUParams, lru
 from rnnjax.cells.lstm import LSTMParams, LSTMState, lstm
 from rnnjax.cells.mingru import MinGRUParams, MinLSTMParams, mingru, minlstm
@@ -32,12 +33,16 @@ from rnnjax.cells.slstm import SLSTMParams, SLSTMState, slstm
 from rnnjax.cells.ssm import S5Params, s5
 from rnnjax.cells.stable import AntisymmetricParams, LipschitzParams, antisymmetric, lipschitz
 from rnnjax.cells.stateless import DenseParams, dense, embed, lift
+from rnnjax.compose.around import residual, skip
 from rnnjax.compose.batch import batch
-from rnnjax.compose.bidirectional import bidirectional
+from rnnjax.compose.bidirectional import average, bidirectional
 from rnnjax.compose.deep import deep
 from rnnjax.compose.dilated import dilated
 from rnnjax.compose.dropout import Noise, dropout, seed
-from rnnjax.compose.stack import residual, stack
+from rnnjax.compose.frozen import frozen
+from rnnjax.compose.highway import HighwayParams, highway
+from rnnjax.compose.resettable import resettable
+from rnnjax.compose.stack import stack
 from rnnjax.compose.with_loss import with_loss
 from rnnjax.contract import check
 from rnnjax.gradients.bptt import bptt
@@ -62,19 +67,20 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Cell", "check", "interned",
-    "rnn", "lstm", "gru", "dense", "embed", "lift",
+    "rnn", "lstm", "gru", "dense", "embed", "lift", "layer_norm", "rms_norm",
     "peephole_lstm", "projected_lstm", "coupled_lstm", "norm_lstm", "conv_lstm", "slstm", "mlstm", "janet",
     "reset_first_gru", "norm_gru", "mgu", "ugrnn",
     "mingru", "minlstm", "qrnn", "window", "sru", "lru", "s5", "rglru", "gla",
     "antisymmetric", "lipschitz", "exprnn", "cornn", "lem", "cfc",
     "irnn", "indrnn", "jordan", "clockwork", "dilated",
-    "RNNParams", "LSTMParams", "LSTMState", "GRUParams", "DenseParams", "Noise",
+    "RNNParams", "LSTMParams", "LSTMState", "GRUParams", "DenseParams", "LayerNormParams", "HighwayParams", "Noise",
     "PeepholeParams", "ProjectedParams", "NormLSTMParams", "NormGRUParams",
     "SLSTMParams", "SLSTMState", "MLSTMParams", "MLSTMState",
     "MinGRUParams", "MinLSTMParams", "QRNNParams", "SRUParams", "LRUParams", "S5Params", "RGLRUParams", "GLAParams",
     "AntisymmetricParams", "LipschitzParams", "ExpRNNParams", "CoRNNParams", "CoRNNState", "LEMParams", "LEMState",
     "CfCParams", "IndRNNParams", "JordanParams", "ClockworkState",
     "scan", "deferred", "rolled", "checkpointed", "associative", "python", "masked",
-    "batch", "stack", "residual", "bidirectional", "deep", "dropout", "seed", "with_loss", "apply",
+    "batch", "stack", "residual", "skip", "highway", "bidirectional", "average", "deep", "resettable", "frozen",
+    "dropout", "seed", "with_loss", "apply",
     "bptt", "tbptt", "rtrl", "snap", "uoro", "kf_rtrl", "eprop", "rflo", "forward_gradient", "Credited",
 ]  # fmt: skip
