@@ -101,7 +101,7 @@ def test_partials():
     two = {"weight": sum, "bias": sum}
     assert made(functools.partial(r.gru, **two)) is made(functools.partial(r.gru, **dict(reversed(two.items()))))
     assert made(functools.partial(r.gru, [3])) is not made(functools.partial(r.gru, [3]))
-    assert repr(made(functools.partial(r.gru, 3, bias=sum))) == "lift(partial(gru, 3, bias=sum))"
+    assert repr(made(functools.partial(r.gru, 3, bias=sum))) == "made(partial(gru, 3, bias=sum))"
     assert made(jax.tree_util.Partial(jnp.tanh)) is not made(functools.partial(jnp.tanh))
 
 

@@ -226,8 +226,8 @@ ERRORS = {
             lambda cell=cell, x=x: step_of(r.skip(cell), x),
         )
         for what, cell, x, found in (
-            ("symbols", r.embed(6, m), jnp.array(3), r"int64\[\] and y is float64\[4\]"),
-            ("numbers", r.lift(jnp.tanh), jnp.array(3.0), r"float64\[\] and y is float64\[\]"),
+            ("symbols", r.embed(6, m), np.array(3), r"int64\[\] and y is float64\[4\]"),
+            ("numbers", r.lift(jnp.tanh), np.array(3.0), r"float64\[\] and y is float64\[\]"),
             ("matrices", r.lift(lambda x: jnp.outer(x, x)), XS[0], r"float64\[3\] and y is float64\[3,3\]"),
             ("a pair", r.lift(lambda x: (x, x)), XS[0], r"float64\[3\] and y is \('float64\[3\]', 'float64\[3\]'\)"),
         )
@@ -253,7 +253,7 @@ ERRORS = {
         for what, x, found in (
             ("x alone", XS[0], r"float64\[3\]"),
             ("x of two", XS[0, :2], r"float64\[2\]"),
-            ("a number", (XS[0], jnp.array(1)), r"\('float64\[3\]', 'int64\[\]'\)"),
+            ("a number", (XS[0], np.array(1)), r"\('float64\[3\]', 'int64\[\]'\)"),
             ("a sequence", (XS, jnp.zeros(T, bool)), r"\('float64\[7,3\]', 'bool\[7\]'\)"),
             ("three", (XS[0], jnp.array(True), XS[0]), r"\('float64\[3\]', 'bool\[\]', 'float64\[3\]'\)"),
         )

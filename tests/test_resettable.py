@@ -161,7 +161,7 @@ def test_noise_goes_on():
         model = r.scan(r.resettable(cell), loop)
         got = model.step(params, noisy, (xs, jnp.asarray(RESETS)), jnp.asarray(KEEP))
         same(got, (state, jnp.stack(reference)), **EXACT)
-    assert got[0][0].step == KEEP.sum() and np.any(got[1][0] == 0)
+    assert int(got[0][0].step) == KEEP.sum() and np.any(got[1][0] == 0)
     silent, _ = model.step(params, cell.start(params), (xs, jnp.asarray(RESETS)))
     assert silent[0] == r.Noise()
 

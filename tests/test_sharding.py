@@ -15,6 +15,8 @@ from conftest import EXACT, T, inputs, n, params_of, same, squared
 DEVICES, B, m = 8, 16, 4
 NET = r.stack(r.deep(r.lstm, n, m, layers=2, dropout=0.5), r.dense(m, 2))
 BOTH_WAYS = r.deep(r.gru, n, m, bidirectional=True)
+AROUND = r.stack(r.layer_norm(n), r.skip(r.bidirectional(r.highway(r.gru(n, n), n), r.rnn(n, n), join=r.average)))
+EPISODES = r.resettable(r.gru(n, m)._replace(start=lambda params: params.d))
 MODEL = r.with_loss(r.stack(r.scan(r.lstm(n, m)), r.dense(m, 2)), squared)
 LENGTHS = np.arange(B) % (T + 1)
 
@@ -22,6 +24,8 @@ APPLIES = {
     "apply": lambda xs, lengths, key: r.apply(NET, params_of(NET), xs),
     "apply, lengths": lambda xs, lengths, key: r.apply(NET, params_of(NET), xs, lengths=lengths),
     "apply, key": lambda xs, lengths, key: r.apply(NET, params_of(NET), xs, key=key),
+    "apply, ways around": lambda xs, lengths, key: r.apply(AROUND, params_of(AROUND), xs, lengths=lengths),
+    "apply, resets": lambda xs, lengths, key: r.apply(EPISODES, params_of(EPISODES), (xs, xs[..., 0] > 0.5)),
     "apply, both ways": lambda xs, lengths, key: r.apply(BOTH_WAYS, params_of(BOTH_WAYS), xs, lengths=lengths),
 }
 
