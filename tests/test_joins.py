@@ -196,7 +196,6 @@ WAYS = {
     "highway": (lambda cell: r.highway(cell, n), r.lstm(n, n)),
     "skip": (r.skip, r.rnn(n, m)),
     "frozen": (r.frozen, r.rnn(n, m)),
-    "skip of a highway": (lambda cell: r.skip(r.highway(cell, n)), r.rnn(n, n)),
     "norms": (lambda cell: r.stack(r.layer_norm(n), cell, r.rms_norm(m)), r.rnn(n, m)),
 }
 
