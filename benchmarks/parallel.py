@@ -114,8 +114,8 @@ def main(record: bool = False, rounds: int = 3):
     places = {loop: own_process() for loop in LOOPS}
     text, found = heading("Time in parallel"), {}
     text += (
-        "\nOne stream, forward + backward: median ms / MiB of temporary memory. Then the forward pass as counted in its "
-        "program for a GPU: millions of operations / the longest chain of them, each on whole arrays.\n"
+        "\nOne stream, forward + backward: median ms / MiB of temporary memory. Then the forward pass as counted in "
+        "its program for a GPU: millions of operations / the longest chain of them, each on whole arrays.\n"
     )
     for name, (_, m, _, loops) in CELLS.items():
         found[name] = measure(name, places, rounds)

@@ -16,6 +16,7 @@ from rnnjax.cells.coupled import coupled_lstm
 from rnnjax.cells.elman import RNNParams, rnn
 from rnnjax.cells.gru import GRUParams, gru, reset_first_gru
 from rnnjax.cells.independent import IndRNNParams, JordanParams, indrnn, irnn, jordan
+from rnnjax.cells.layer_norm import LayerNormParams, layer_norm, rms_norm
 from rnnjax.cells.lru import LRUParams, lru
 from rnnjax.cells.lstm import LSTMParams, LSTMState, lstm
 from rnnjax.cells.mingru import MinGRUParams, MinLSTMParams, mingru, minlstm
@@ -34,16 +35,20 @@ from rnnjax.cells.ssm import S5Params, s5
 from rnnjax.cells.stable import AntisymmetricParams, LipschitzParams, antisymmetric, lipschitz
 from rnnjax.cells.stack_rnn import StackRNNParams, StackRNNState, stack_rnn
 from rnnjax.cells.stateless import DenseParams, dense, embed, lift
+from rnnjax.compose.around import residual, skip
 from rnnjax.compose.attend import AttendParams, AttendState, bahdanau, luong
 from rnnjax.compose.batch import batch
-from rnnjax.compose.bidirectional import bidirectional
+from rnnjax.compose.bidirectional import average, bidirectional
 from rnnjax.compose.deep import deep
 from rnnjax.compose.dilated import dilated
 from rnnjax.compose.dropout import Lasting, Noise, Noisy, Shared, dropout, seed
 from rnnjax.compose.fed_back import fed_back
+from rnnjax.compose.frozen import frozen
+from rnnjax.compose.highway import HighwayParams, highway
 from rnnjax.compose.memory import Memory, attend_to
+from rnnjax.compose.resettable import resettable
 from rnnjax.compose.scores import additive, dot, general
-from rnnjax.compose.stack import residual, stack
+from rnnjax.compose.stack import stack
 from rnnjax.compose.variational import recurrent_dropout, variational
 from rnnjax.compose.weight_drop import weight_drop
 from rnnjax.compose.with_loss import with_loss
@@ -73,14 +78,15 @@ __version__ = "0.1.0"
 
 __all__ = [
     "Cell", "check", "interned",
-    "rnn", "lstm", "gru", "dense", "embed", "lift",
+    "rnn", "lstm", "gru", "dense", "embed", "lift", "layer_norm", "rms_norm",
     "peephole_lstm", "projected_lstm", "coupled_lstm", "norm_lstm", "conv_lstm", "slstm", "mlstm", "janet",
     "reset_first_gru", "norm_gru", "mgu", "ugrnn",
     "mingru", "minlstm", "qrnn", "window", "sru", "lru", "s5", "rglru", "gla",
     "antisymmetric", "lipschitz", "exprnn", "cornn", "lem", "cfc",
     "stack_rnn", "ntm", "StackRNNParams", "StackRNNState", "NTMParams", "NTMState",
     "irnn", "indrnn", "jordan", "clockwork", "dilated",
-    "RNNParams", "LSTMParams", "LSTMState", "GRUParams", "DenseParams", "Noise", "Lasting", "Shared", "Noisy",
+    "RNNParams", "LSTMParams", "LSTMState", "GRUParams", "DenseParams", "LayerNormParams", "HighwayParams",
+    "Noise", "Lasting", "Shared", "Noisy",
     "PeepholeParams", "ProjectedParams", "NormLSTMParams", "NormGRUParams",
     "SLSTMParams", "SLSTMState", "MLSTMParams", "MLSTMState",
     "MinGRUParams", "MinLSTMParams", "QRNNParams", "SRUParams", "LRUParams", "S5Params", "RGLRUParams", "GLAParams",
@@ -89,7 +95,8 @@ __all__ = [
     "scan", "deferred", "rolled", "checkpointed", "associative", "newton", "python", "masked",
     "solve", "Solution", "full_jacobian", "diagonal_jacobian",
     "bahdanau", "luong", "attend_to", "additive", "general", "dot", "fed_back", "AttendParams", "AttendState", "Memory",
-    "batch", "stack", "residual", "bidirectional", "deep", "dropout", "seed", "with_loss", "apply",
+    "batch", "stack", "residual", "skip", "highway", "bidirectional", "average", "deep", "resettable", "frozen",
+    "dropout", "seed", "with_loss", "apply",
     "variational", "recurrent_dropout", "weight_drop", "zoneout",
     "bptt", "tbptt", "rtrl", "snap", "uoro", "kf_rtrl", "eprop", "rflo", "forward_gradient", "Credited",
 ]  # fmt: skip

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnjax.calls import alike, spelled
+
 PyTree = Any
 
 
@@ -64,7 +66,8 @@ def interned(build):
     """Decorate a constructor so that equal calls give back the same object.
 
     Cells built alike are then equal, hash alike and share every compiled program. A `Cell` is also named
-    after its call, which is its repr. A call with an unhashable argument builds anew.
+    after its call, which is its repr. A `functools.partial` equals another of the same function and arguments. A call
+    with an unhashable argument builds anew.
 
         >>> rnnjax.lstm(3, 4) is rnnjax.lstm(n=3, m=4)
         True
@@ -75,7 +78,7 @@ def interned(build):
 
     def named(*args, **kwargs):
         made = build(*args, **kwargs)
-        return made._replace(name=_call(build, signature.bind(*args, **kwargs))) if isinstance(made, Cell) else made
+        return made._replace(name=spelled(build, signature.bind(*args, **kwargs))) if isinstance(made, Cell) else made
 
     remembered = functools.lru_cache(maxsize=4096, typed=True)(named)
 
@@ -83,7 +86,8 @@ def interned(build):
     def constructor(*args, **kwargs):
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
-        args, kwargs = bound.args, dict(sorted(bound.kwargs.items()))
+        args = tuple(map(alike, bound.args))
+        kwargs = {name: alike(value) for name, value in sorted(bound.kwargs.items())}
         try:
             hash((args, tuple(kwargs.values())))
         except TypeError:
@@ -91,25 +95,6 @@ def interned(build):
         return remembered(*args, **kwargs)
 
     return constructor
-
-
-def _call(build, bound):
-    shown = []
-    for parameter in bound.signature.parameters.values():
-        value = bound.arguments.get(parameter.name, parameter.default)
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            shown += [_show(v) for v in bound.arguments.get(parameter.name, ())]
-        elif parameter.kind is parameter.VAR_KEYWORD:
-            shown += [f"{k}={_show(v)}" for k, v in bound.arguments.get(parameter.name, {}).items()]
-        elif parameter.default is parameter.empty:
-            shown.append(_show(value))
-        elif type(value) is not type(parameter.default) or value != parameter.default:
-            shown.append(f"{parameter.name}={_show(value)}")
-    return f"{build.__name__}({', '.join(shown)})"
-
-
-def _show(value):
-    return repr(value) if isinstance(value, Cell) else getattr(value, "__name__", None) or repr(value)
 
 
 def kind(x) -> str:

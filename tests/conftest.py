@@ -72,6 +72,7 @@ CELLS = {
     "mingru": mingru(n, m),
     "stack": r.stack(r.dense(n, 2), r.gru(2, m), r.lift(jnp.tanh), r.rnn(m, 2)),
     "residual": r.residual(r.stack(r.rnn(n, m), r.dense(m, n))),
+    "highway": r.skip(r.highway(r.rnn(n, n), n)),
 }
 
 LOOPS = {

@@ -1,5 +1,7 @@
 """What a cell promises: the contract, equality, one compile for cells built alike, and how weights start."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -10,6 +12,11 @@ from conftest import CELLS, EXACT, LOOPS, B, T, inputs, m, mingru, n, params_of,
 from rnnjax import weights
 
 DEEP = dict(layers=2, bidirectional=True, dropout=0.5)
+
+
+def of_two(**options):
+    return functools.partial(r.projected_lstm, **options, p=2)
+
 
 # each constructor and combinator in two spellings, by its repr
 BUILDS = {
@@ -29,16 +36,33 @@ BUILDS = {
         lambda: r.batch(cell=r.scan(cell=r.rnn(3, 4)), B=5),
     ),
     "stack(lstm(3, 4), dense(4, 2))": (lambda: r.stack(r.lstm(3, 4), r.dense(4, 2)),) * 2,
+    "skip(gru(3, 4))": (lambda: r.skip(r.gru(3, 4)), lambda: r.skip(cell=r.gru(n=3, m=4))),
+    "frozen(gru(3, 4))": (lambda: r.frozen(r.gru(3, 4)), lambda: r.frozen(cell=r.gru(n=3, m=4))),
+    "resettable(gru(3, 4))": (lambda: r.resettable(r.gru(3, 4)), lambda: r.resettable(cell=r.gru(n=3, m=4))),
+    "highway(gru(3, 3), 3, bias=biases(-2))": (
+        lambda: r.highway(r.gru(3, 3), 3, bias=weights.biases(-2)),
+        lambda: r.highway(n=3, bias=weights.biases(-2), cell=r.gru(3, 3)),
+    ),
+    "layer_norm(3, epsilon=0.1)": (lambda: r.layer_norm(3, epsilon=0.1), lambda: r.layer_norm(epsilon=0.1, n=3)),
+    "rms_norm(3)": (lambda: r.rms_norm(3), lambda: r.rms_norm(n=3)),
     "residual(gru(3, 3))": (lambda: r.residual(r.gru(3, 3)), lambda: r.residual(cell=r.gru(n=3, m=3))),
     "masked(gru(3, 3))": (lambda: r.masked(r.gru(3, 3)), lambda: r.masked(cell=r.gru(n=3, m=3))),
     "bidirectional(lstm(3, 4), gru(3, 2), unroll=2)": (
         lambda: r.bidirectional(r.lstm(3, 4), r.gru(3, 2), unroll=2),
         lambda: r.bidirectional(backward=r.gru(3, 2), forward=r.lstm(3, 4), loop=r.deferred, unroll=2),
     ),
+    "bidirectional(rnn(3, 4), rnn(3, 4), join=average)": (
+        lambda: r.bidirectional(r.rnn(3, 4), r.rnn(3, 4), join=r.average),
+        lambda: r.bidirectional(join=r.average, backward=r.rnn(3, 4), forward=r.rnn(3, 4)),
+    ),
     "with_loss(rnn(3, 4), sum)": (lambda: r.with_loss(r.rnn(3, 4), sum), lambda: r.with_loss(r.rnn(3, 4), loss=sum)),
     "deep(lstm, 3, 4, layers=2, bidirectional=True, dropout=0.5)": (
         lambda: r.deep(r.lstm, 3, 4, **DEEP),
         lambda: r.deep(m=4, n=3, cell=r.lstm, **dict(reversed(DEEP.items()))),
+    ),
+    "deep(partial(projected_lstm, bias=zeros, p=2), 3, 4, layers=2, bidirectional=True, join=add)": (
+        lambda: r.deep(of_two(bias=weights.zeros), 3, 4, layers=2, bidirectional=True, join=jnp.add),
+        lambda: r.deep(of_two(bias=weights.zeros), 3, m=4, join=jnp.add, bidirectional=True, layers=2),
     ),
 }
 
@@ -60,6 +84,25 @@ def test_unequal_options():
     assert r.bptt(r.lstm(3, 4)) is r.bptt(r.lstm(3, 4))
     assert r.tbptt(r.lstm(3, 4), window=4) is r.tbptt(r.lstm(3, 4), stride=None, window=4)
     assert r.tbptt(r.lstm(3, 4), window=4) is not r.tbptt(r.lstm(3, 4), window=4, stride=3)
+
+
+def test_partials():
+    """Alike if function and arguments are, in any order and with their types; what cannot be hashed builds anew."""
+
+    @r.interned
+    def made(function):
+        return r.lift(function)
+
+    def same_as(*args, **kwargs):
+        return made(functools.partial(r.gru, 3, bias=sum)) is made(functools.partial(*args, **kwargs))
+
+    assert same_as(r.gru, 3, bias=sum) and same_as(functools.partial(r.gru, 3), bias=sum)
+    assert not same_as(r.gru, 3) and not same_as(r.gru, 3.0, bias=sum) and not same_as(r.lstm, 3, bias=sum)
+    two = {"weight": sum, "bias": sum}
+    assert made(functools.partial(r.gru, **two)) is made(functools.partial(r.gru, **dict(reversed(two.items()))))
+    assert made(functools.partial(r.gru, [3])) is not made(functools.partial(r.gru, [3]))
+    assert repr(made(functools.partial(r.gru, 3, bias=sum))) == "made(partial(gru, 3, bias=sum))"
+    assert made(jax.tree_util.Partial(jnp.tanh)) is not made(functools.partial(jnp.tanh))
 
 
 def test_repr_of_own_cells():

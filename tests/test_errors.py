@@ -125,6 +125,7 @@ ERRORS = {
     "scan(deep)": (TypeError, r"^scan: .* but deep\(lstm, 3, 4, layers=2\) runs over", lambda: r.scan(DEEP)),
     "masked(scan)": (TypeError, r"^masked: the cell must be of one step", lambda: r.masked(NO_LOSS)),
     "check(scan)": (TypeError, r"^check: the cell must be of one step", lambda: r.check(NO_LOSS, jnp.zeros(n))),
+    "resettable(scan)": (TypeError, r"^resettable: the cell must be of one step", lambda: r.resettable(NO_LOSS)),
     "bidirectional(scan, cell)": (
         TypeError,
         r"^bidirectional: the cell must be of one step, but scan\(gru",
@@ -143,7 +144,7 @@ ERRORS = {
             r"Use scan for a time axis and batch \(or apply\) for a batch axis",
             lambda cell=cell: step_of(cell, XS),
         )
-        for cell in (r.rnn(n, m), r.lstm(n, m), r.gru(n, m), r.dense(n, m))
+        for cell in (r.rnn(n, m), r.lstm(n, m), r.gru(n, m), r.dense(n, m), r.layer_norm(n), r.rms_norm(n))
     },
     "features": (
         ValueError,
@@ -205,6 +206,58 @@ ERRORS = {
         r"^residual: y must be of the type of x, but x is float64\[3\] and y is float64\[4\]\. Use a cell with as many",
         lambda: step_of(r.residual(r.gru(n, m)), XS[0]),
     ),
+    "highway": (
+        ValueError,
+        r"^highway: y must be of the type of x, but x is float64\[3\] and y is float64\[4\]\. Use a cell with as many",
+        lambda: step_of(r.highway(r.gru(n, m), n), XS[0]),
+    ),
+    "highway of another n": (
+        ValueError,
+        r"^highway: x must have 4 features, but x is float64\[7,3\]\. Give the n of the cell's input",
+        lambda: step_of(r.highway(NO_LOSS, m), XS),
+    ),
+    "highway(cell, 0)": (ValueError, r"^highway: n must be a positive int", lambda: r.highway(r.gru(n, n), 0)),
+    "layer_norm(0)": (ValueError, r"^layer_norm: n must be a positive int", lambda: r.layer_norm(0)),
+    "rms_norm(0)": (ValueError, r"^rms_norm: n must be a positive int", lambda: r.rms_norm(0)),
+    **{
+        f"skip of {what}": (
+            ValueError,
+            rf"^skip: y must be of the type of x but for its last axis, but x is {found}\. Put what makes x such",
+            lambda cell=cell, x=x: step_of(r.skip(cell), x),
+        )
+        for what, cell, x, found in (
+            ("symbols", r.embed(6, m), np.array(3), r"int64\[\] and y is float64\[4\]"),
+            ("numbers", r.lift(jnp.tanh), np.array(3.0), r"float64\[\] and y is float64\[\]"),
+            ("matrices", r.lift(lambda x: jnp.outer(x, x)), XS[0], r"float64\[3\] and y is float64\[3,3\]"),
+            ("a pair", r.lift(lambda x: (x, x)), XS[0], r"float64\[3\] and y is \('float64\[3\]', 'float64\[3\]'\)"),
+        )
+    },
+    **{
+        f"deep of {what}": (
+            TypeError,
+            rf"^deep: a layer must give the next one array of features, but y is {found}\. Choose what the next",
+            lambda out=out, both=both: r.deep(lambda n, m: r.stack(r.gru(n, m), r.lift(out)), n, m, layers=2, **both),
+        )
+        for what, out, both, found in (
+            ("pairs", lambda h: (h, h), {}, r"\('float64\[4\]', 'float64\[4\]'\)"),
+            ("numbers", jnp.sum, {}, r"float64\[\]"),
+            ("joined numbers", lambda h: h, dict(bidirectional=True, join=jnp.vdot), r"float64\[\]"),
+        )
+    },
+    **{
+        f"resettable of {what}": (
+            TypeError,
+            rf"^resettable: x must be a pair \(x, reset\) with one boolean reset, but x is {found}\. Use scan for a",
+            lambda x=x: step_of(r.resettable(r.gru(n, m)), x),
+        )
+        for what, x, found in (
+            ("x alone", XS[0], r"float64\[3\]"),
+            ("x of two", XS[0, :2], r"float64\[2\]"),
+            ("a number", (XS[0], np.array(1)), r"\('float64\[3\]', 'int64\[\]'\)"),
+            ("a sequence", (XS, jnp.zeros(T, bool)), r"\('float64\[7,3\]', 'bool\[7\]'\)"),
+            ("three", (XS[0], jnp.array(True), XS[0]), r"\('float64\[3\]', 'bool\[\]', 'float64\[3\]'\)"),
+        )
+    },
     # states
     **{
         f"{where}, {fault}": (

@@ -38,7 +38,19 @@ def models(**loop):
         "two kinds": r.bidirectional(r.gru(n, m), r.rnn(n, m), **loop),
         "one step": r.stack(r.dense(n, m), r.residual(r.gru(m, m))),
         "mixed": r.stack(r.dense(n, n), r.residual(r.scan(r.gru(n, n), **loop)), r.dropout(0.5), r.dense(n, 2)),
+        "ways around": r.stack(
+            r.layer_norm(n),
+            r.skip(r.bidirectional(r.highway(r.rnn(n, n), n), r.skip(r.rnn(n, 1)), join=one_and_other, **loop)),
+            r.dropout(0.5),
+            r.frozen(r.highway(r.scan(r.rnn(10, 10), **loop), 10)),
+            r.rms_norm(10),
+        ),
     }
+
+
+def one_and_other(y, z):
+    """Of widths n and n + 1, and not zero for zeros."""
+    return jnp.concatenate([z, jnp.exp(y)])
 
 
 MODELS = models() | {"two kinds": models(loop=r.checkpointed)["two kinds"]}

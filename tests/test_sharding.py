@@ -15,6 +15,9 @@ from conftest import EXACT, T, inputs, n, params_of, same, squared
 DEVICES, B, m = 8, 16, 4
 NET = r.stack(r.deep(r.lstm, n, m, layers=2, dropout=0.5), r.dense(m, 2))
 BOTH_WAYS = r.deep(r.gru, n, m, bidirectional=True)
+AROUND = r.stack(r.layer_norm(n), r.skip(r.bidirectional(r.highway(r.gru(n, n), n), r.rnn(n, n), join=r.average)))
+GRU = r.gru(n, m)._replace(start=lambda params: params.d)
+EPISODES = r.with_loss(r.stack(r.lift(lambda x: (x, x[0] > 0.5)), r.resettable(GRU), r.dense(m, 2)), squared)
 MODEL = r.with_loss(r.stack(r.scan(r.lstm(n, m)), r.dense(m, 2)), squared)
 LENGTHS = np.arange(B) % (T + 1)
 
@@ -22,6 +25,7 @@ APPLIES = {
     "apply": lambda xs, lengths, key: r.apply(NET, params_of(NET), xs),
     "apply, lengths": lambda xs, lengths, key: r.apply(NET, params_of(NET), xs, lengths=lengths),
     "apply, key": lambda xs, lengths, key: r.apply(NET, params_of(NET), xs, key=key),
+    "apply, ways around": lambda xs, lengths, key: r.apply(AROUND, params_of(AROUND), xs, lengths=lengths),
     "apply, both ways": lambda xs, lengths, key: r.apply(BOTH_WAYS, params_of(BOTH_WAYS), xs, lengths=lengths),
 }
 
@@ -34,6 +38,7 @@ TRAINED = {
         r.bptt,
         r.batch(r.with_loss(r.deep(r.gru, n, 2, loop=r.checkpointed, snapshots=2), squared), B),
     ),
+    "resets": lambda B: (r.bptt, r.batch(r.scan(EPISODES), B)),
     "rtrl": lambda B: (r.rtrl, r.batch(MODEL, B)),
     "both ways": lambda B: (r.bptt, r.batch(r.with_loss(r.deep(r.gru, n, 1, bidirectional=True), squared), B)),
     "bptt, masked": lambda B: (r.bptt, r.batch(MODEL, B)),

@@ -7,10 +7,9 @@ import jax.numpy as jnp
 from jax.nn import sigmoid
 
 from rnnjax.cell import Cell, features, interned, sizes
+from rnnjax.cells.layer_norm import norm, ones
 from rnnjax.cells.lstm import LSTMState
 from rnnjax.weights import fused, glorot, open_forget, orthogonal, zeros
-
-ones = jax.nn.initializers.ones
 
 
 class NormLSTMParams(NamedTuple):
@@ -30,12 +29,6 @@ class NormGRUParams(NamedTuple):
     d: jax.Array
     w: jax.Array
     u: jax.Array
-
-
-def norm(a):
-    """(a - mean) / √(variance + 1e-5), over all of a vector."""
-    a = a - a.mean()
-    return a * jax.lax.rsqrt((a * a).mean() + 1e-5)
 
 
 @interned

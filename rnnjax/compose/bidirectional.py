@@ -5,16 +5,36 @@ import jax.numpy as jnp
 
 from rnnjax.cell import Cell, interned, one_step
 from rnnjax.loops.deferred import deferred
+from rnnjax.loops.masked import select
 from rnnjax.loops.scan import scan
 
 
-@interned
-def bidirectional(forward: Cell, backward: Cell, *, loop=deferred, **options) -> Cell:
-    """Run `forward` from the first step on and `backward` from the last, and join their outputs on the last axis.
+def concatenate(y, z):
+    """Both outputs in a row, on the last axis."""
+    return jnp.concatenate([y, z], axis=-1)
 
-    Both are cells of one step; the result is over whole sequences. State and params: the pair (forward, backward).
-    The final state of `backward` is the one at the first step, as in PyTorch. With a mask each direction sees each
-    sequence as if it were alone. `loop` and `options` are those of `scan`.
+
+def average(y, z):
+    """The mean of two outputs, as the `join` of `bidirectional` or `deep`.
+
+    >>> rnnjax.bidirectional(rnnjax.lstm(3, 4), rnnjax.lstm(3, 4), join=rnnjax.average)
+    bidirectional(lstm(3, 4), lstm(3, 4), join=average)
+    """
+    return (y + z) / 2
+
+
+@interned
+def bidirectional(forward: Cell, backward: Cell, *, join=concatenate, loop=deferred, **options) -> Cell:
+    """Run `forward` from the first step on and `backward` from the last, and join their outputs.
+
+    Args:
+        forward, backward: cells of one step; the result is over whole sequences.
+        join: `(y, z) -> joined`, of two arrays at one step, for each leaf of the outputs: by default one after the
+            other on the last axis; `jnp.add`, `average`, or your own. A padded step gives zero whatever it is.
+        loop, options: those of `scan`.
+
+    State and params: the pair (forward, backward). The final state of `backward` is the one at the first step, as in
+    PyTorch. With a mask each direction sees each sequence as if it were alone.
 
     Example:
         >>> model = rnnjax.bidirectional(rnnjax.lstm(3, 4), rnnjax.gru(3, 2))
@@ -39,7 +59,8 @@ def bidirectional(forward: Cell, backward: Cell, *, loop=deferred, **options) ->
     def step(params, state, xs, *keep):
         first, ys = ahead.step(params[0], state[0], xs, *keep)
         second, zs = behind.step(params[1], state[1], xs, *keep)
-        return (first, second), jax.tree.map(lambda y, z: jnp.concatenate([y, z], axis=-1), ys, zs)
+        joined = jax.tree.map(jax.vmap(join), ys, zs)
+        return (first, second), select(*keep, joined) if keep else joined
 
     def no_step(params, state, x):
         raise TypeError(
@@ -48,6 +69,8 @@ def bidirectional(forward: Cell, backward: Cell, *, loop=deferred, **options) ->
         )
 
     def remade(change):
-        return bidirectional(change(forward), change(backward), loop=loop, **options)
+        first, second = change(forward), change(backward)
+        streams = jax.vmap(join) if first.one == forward else join
+        return bidirectional(first, second, join=streams, loop=loop, **options)
 
     return Cell(init, start, step, each=Cell(init, start, no_step), remade=remade)

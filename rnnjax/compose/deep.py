@@ -1,7 +1,11 @@
 """Layers of one kind of cell."""
 
-from rnnjax.cell import Cell, interned, sizes
+import jax
+import jax.numpy as jnp
+
+from rnnjax.cell import Cell, interned, kind, sizes
 from rnnjax.compose.bidirectional import bidirectional as both_ways
+from rnnjax.compose.bidirectional import concatenate
 from rnnjax.compose.dropout import dropout as drop
 from rnnjax.compose.stack import stack
 from rnnjax.loops.deferred import deferred
@@ -9,17 +13,23 @@ from rnnjax.loops.scan import scan
 
 
 @interned
-def deep(cell, n: int, m: int, *, layers=1, bidirectional=False, dropout=0.0, loop=deferred, **options) -> Cell:
+def deep(
+    cell, n: int, m: int, *, layers=1, bidirectional=False, join=concatenate, dropout=0.0, loop=deferred, **options
+) -> Cell:
     """Layers of `cell(n, m)` over whole sequences: the `nn.LSTM`, `nn.GRU` or `nn.RNN` of this library.
 
     Args:
         cell: a constructor `(n, m) -> Cell`, as `lstm`, `gru`, `rnn`, your own, or one with noise on it,
             `lambda n, m: zoneout(lstm(n, m), 0.1)`.
         n, m: sizes of the input and of each layer's state.
-        layers: how many; each after the first takes the outputs of the one before, 2m wide if bidirectional.
+        layers: how many; each after the first is made for as many inputs as the one before has outputs. (The
+            outputs of cells whose x is no vector, as of `conv_lstm`, are taken to have m features.)
         bidirectional: run every layer from both ends and join the outputs.
+        join: how, as in `bidirectional`: by default one after the other.
         dropout: rate between layers (not after the last), silent until `seed`.
         loop, options: those of `scan`.
+
+    Raises `TypeError` if a layer gives the next something else than one array of features.
 
     Example:
         >>> model = rnnjax.deep(rnnjax.lstm, 3, 4, layers=2, bidirectional=True, dropout=0.5)
@@ -31,13 +41,37 @@ def deep(cell, n: int, m: int, *, layers=1, bidirectional=False, dropout=0.0, lo
     Graves et al. 2013, https://arxiv.org/abs/1303.5778
     """
     sizes("deep", layers=layers)
-    parts = []
+    parts, width = [], n
     for layer in range(layers):
-        width = n if layer == 0 else m * (2 if bidirectional else 1)
-        if layer and dropout:
-            parts.append(drop(dropout))
+        one = cell(width, m)
         if bidirectional:
-            parts.append(both_ways(cell(width, m), cell(width, m), loop=loop, **options))
+            parts.append(both_ways(one, cell(width, m), join=join, loop=loop, **options))
         else:
-            parts.append(scan(cell(width, m), loop, **options))
+            parts.append(scan(one, loop, **options))
+        if layer < layers - 1:
+            parts += [drop(dropout)] * bool(dropout)
+            width = _width(one, width, m, join if bidirectional else None)
     return stack(*parts)
+
+
+def _width(cell, n, m, join):
+    """How many features a layer of a cell gives out, joined with as many."""
+
+    def output(x):
+        params = cell.init(jax.random.key(0))
+        return cell.step(params, cell.start(params), x)[1]
+
+    def vector(size):
+        return jax.ShapeDtypeStruct((size,), jnp.result_type(float), weak_type=True)
+
+    try:
+        y = jax.eval_shape(output, vector(n))
+    except (TypeError, ValueError):  # of x; if of anything else, it will be told when the model runs
+        y = vector(m)
+    y = y if join is None else jax.tree.map(lambda y: jax.eval_shape(join, y, y), y)
+    if not isinstance(y, jax.ShapeDtypeStruct) or not y.shape:
+        raise TypeError(
+            f"deep: a layer must give the next one array of features, but y is {jax.tree.map(kind, y)}. "
+            "Choose what the next shall read within the cell, by stack(..., lift(function))."
+        )
+    return y.shape[-1]

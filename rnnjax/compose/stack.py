@@ -1,9 +1,8 @@
-"""Cells in a row, and around a cell."""
+"""Cells in a row."""
 
 import jax
 
-from rnnjax.cell import Cell, interned, kind
-from rnnjax.loops.masked import select
+from rnnjax.cell import Cell, interned
 from rnnjax.loops.scan import scan
 
 
@@ -43,26 +42,3 @@ def stack(*cells: Cell) -> Cell:
     if over_time:
         sequence = dict(each=stack(*(c.each for c in runs)), remade=lambda change: stack(*map(change, runs)))
     return Cell(init, start, step, **sequence)
-
-
-@interned
-def residual(cell: Cell) -> Cell:
-    """y = x + cell(x), for a cell whose output has the shape of its input (He et al. 2015, arXiv 1512.03385).
-
-    >>> rnnjax.residual(rnnjax.scan(rnnjax.gru(8, 8)))
-    residual(scan(gru(8, 8)))
-    """
-
-    def step(params, state, x, *keep):
-        state, y = cell.step(params, state, x, *keep)
-        if jax.tree.map(kind, x) != jax.tree.map(kind, y):
-            raise ValueError(
-                f"residual: y must be of the type of x, but x is {jax.tree.map(kind, x)} and y is "
-                f"{jax.tree.map(kind, y)}. Use a cell with as many outputs as inputs."
-            )
-        y = jax.tree.map(lambda x, y: x + y, x, y)
-        return state, select(*keep, y) if keep else y
-
-    if cell.each is None:
-        return Cell(cell.init, cell.start, step)
-    return Cell(cell.init, cell.start, step, each=residual(cell.each), remade=lambda change: residual(change(cell)))
