@@ -52,6 +52,7 @@ from rnnjax.gradients.tbptt import tbptt
 from rnnjax.gradients.uoro import uoro
 from rnnjax.loops.associative import associative
 from rnnjax.loops.checkpointed import checkpointed
+from rnnjax.loops.chunked import chunked
 from rnnjax.loops.deferred import deferred
 from rnnjax.loops.masked import masked
 from rnnjax.loops.python import python
@@ -74,7 +75,7 @@ __all__ = [
     "MinGRUParams", "MinLSTMParams", "QRNNParams", "SRUParams", "LRUParams", "S5Params", "RGLRUParams", "GLAParams",
     "AntisymmetricParams", "LipschitzParams", "ExpRNNParams", "CoRNNParams", "CoRNNState", "LEMParams", "LEMState",
     "CfCParams", "IndRNNParams", "JordanParams", "ClockworkState",
-    "scan", "deferred", "rolled", "checkpointed", "associative", "python", "masked",
+    "scan", "deferred", "rolled", "checkpointed", "associative", "chunked", "python", "masked",
     "batch", "stack", "residual", "bidirectional", "deep", "dropout", "seed", "with_loss", "apply",
     "bptt", "tbptt", "rtrl", "snap", "uoro", "kf_rtrl", "eprop", "rflo", "forward_gradient", "Credited",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cell import Cell, features, interned, sizes
+from rnnjax.cells.chunkwise import fading
 from rnnjax.weights import glorot, zeros
 
 
@@ -57,15 +58,24 @@ def gla(n: int, k: int, m: int, *, rank=16, temperature=16.0, weight=glorot, bia
     def start(params):
         return jnp.zeros((k, m), params.V.dtype)
 
-    def affine(params, x):
+    def log_gate(params, x):
         features("gla", x, n)
-        _, K, V, F, G, b = params
-        a = jnp.exp(jax.nn.log_sigmoid(x @ F @ G + b) / temperature)
-        return jnp.broadcast_to(a[:, None], (k, m)), jnp.outer(x @ K, x @ V)
+        return jax.nn.log_sigmoid(x @ params.F @ params.G + params.b) / temperature
+
+    def affine(params, x):
+        a = jnp.exp(log_gate(params, x))
+        return jnp.broadcast_to(a[:, None], (k, m)), jnp.outer(x @ params.K, x @ params.V)
 
     def step(params, S, x):
         a, b = affine(params, x)
         S = a * S + b
         return S, (x @ params.Q) @ S / k**0.5
 
-    return Cell(init, start, step, affine=affine)
+    def chunk(params, S, xs, *keep):
+        log_a, keys = jax.vmap(log_gate, (None, 0))(params, xs), xs @ params.K
+        for real in keep:
+            log_a, keys = jnp.where(real[:, None], log_a, 0), jnp.where(real[:, None], keys, 0)
+        S, ys = fading(S, xs @ params.Q, keys, xs @ params.V, log_a)
+        return S, ys / k**0.5
+
+    return Cell(init, start, step, affine=affine, chunk=chunk)

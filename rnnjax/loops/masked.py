@@ -31,7 +31,14 @@ def masked(cell: Cell) -> Cell:
         a, b = cell.affine(params, x)
         return select(keep, a, jax.tree.map(jnp.ones_like, a)), select(keep, b)
 
-    return Cell(cell.init, cell.start, step, affine=None if cell.affine is None else affine)
+    def chunk(params, state, xs, *more):
+        xs, keep = xs
+        keep = select(*more, keep) if more else keep
+        state, ys = cell.chunk(params, state, xs, keep)
+        return state, select(keep, ys)
+
+    affine, chunk = cell.affine and affine, cell.chunk and chunk
+    return Cell(cell.init, cell.start, step, affine=affine, chunk=chunk)
 
 
 def select(keep, new, old=None):
