@@ -36,22 +36,21 @@ def fading(S, q, k, v, log_a):
         y_t = (q_t exp(Λ_t)) S + Σ_j (q_t exp(Λ_t - Λ_j) · k_j) v_j,   j <= t
     """
     Λ = jnp.cumsum(log_a, 0)
-    ys = (q * jnp.exp(Λ)) @ S + _faded(q, k, Λ) @ v
+    ys = (q * jnp.exp(Λ)) @ S + _recent(q, k, v, Λ)
     return jnp.exp(Λ[-1])[:, None] * S + (k * jnp.exp(Λ[-1:] - Λ)).T @ v, ys
 
 
-def _faded(q, k, Λ):
-    """q_t exp(Λ_t - Λ_j) · k_j for all j <= t, else 0. Of pairs across the middle both sides fade from or to it, so
-    that it is a product, and no exponent is above 0."""
+def _recent(q, k, v, Λ, block=8):
+    """The sum over j, in blocks of steps: pairs in a block one by one, and of others j fades up to the block's begin
+    and t from there, which is a product. No exponent is above 0."""
     t = len(q)
-    if t <= LEAF:
-        gap = jnp.where(jnp.tri(t, dtype=bool)[:, :, None], Λ[:, None] - Λ[None], -jnp.inf)
-        return jnp.einsum("tk,tjk,jk->tj", q, jnp.exp(gap), k)
-    h = t // 2
-    middle = Λ[h - 1 : h]
-    across = (q[h:] * jnp.exp(Λ[h:] - middle)) @ (k[:h] * jnp.exp(middle - Λ[:h])).T
-    first, last = _faded(q[:h], k[:h], Λ[:h]), _faded(q[h:], k[h:], Λ[h:])
-    return jnp.block([[first, jnp.zeros_like(across.T)], [across, last]])
-
-
-LEAF = 8
+    whole = ((0, -t % block), (0, 0))
+    q, k, v, Λ = jnp.pad(q, whole), jnp.pad(k, whole), jnp.pad(v, whole), jnp.pad(Λ, whole, mode="edge")
+    begin = jnp.concatenate([jnp.zeros_like(Λ[:1]), Λ[block - 1 : -1 : block]])[:, None]
+    past = jnp.arange(len(q))[None] < block * jnp.arange(len(begin))[:, None]
+    far = k[None] * jnp.exp(jnp.where(past[:, :, None], begin - Λ[None], -jnp.inf))
+    q, k, near, Λ = (x.reshape(-1, block, x.shape[-1]) for x in (q, k, v, Λ))
+    gap = jnp.where(jnp.tri(block, dtype=bool)[None, :, :, None], Λ[:, :, None] - Λ[:, None], -jnp.inf)
+    near = jnp.einsum("btk,btjk,bjk->btj", q, jnp.exp(gap), k) @ near
+    far = jnp.einsum("btk,bjk->btj", q * jnp.exp(Λ - begin), far) @ v
+    return (near + far).reshape(-1, v.shape[-1])[:t]
