@@ -23,7 +23,7 @@ class Cell(NamedTuple):
 
     - `affine: params, x -> (a, b)` where `state' = a * state + b`, elementwise;
     - `whole: params, state, xs, *keep -> state, ys`, all steps at once, for a cell whose steps need no loop;
-    - `chunk: params, state, xs, *keep -> state, ys`, some steps at once, by products that grow with their number squared.
+    - `chunk: params, state, xs, *keep -> state, ys`, t steps at once, by products that cost t².
 
     `each` tells the two kinds of cells apart. A cell of one step has None there. A cell over whole sequences
     (from `scan`, `bidirectional`, or a stack of these) takes time-leading `xs` (and `keep`, a mask over time,

@@ -75,9 +75,7 @@ def test_long(name):
     """Chunks of 40 steps, more than `gla` has in a block, and a rest."""
     cell = CELLS[name]
     args = problem(cell, 90, fresh=True)
-    one, other = outcomes(
-        [r.scan(cell, r.rolled).step, r.scan(cell, r.chunked, size=40).step], *args
-    )
+    one, other = outcomes([r.scan(cell, r.rolled).step, r.scan(cell, r.chunked, size=40).step], *args)
     same(other, one, **EXACT)
 
 
@@ -205,7 +203,8 @@ def test_promises_are_dropped():
 def test_refused():
     cell = r.lstm(n, m)
     with pytest.raises(
-        TypeError, match=r"^chunked: the cell must promise chunk or affine, but lstm\(3, 4\) does neither\. Use deferred"
+        TypeError,
+        match=r"^chunked: the cell must promise chunk or affine, but lstm\(3, 4\) does neither\. Use deferred",
     ):
         r.scan(cell, r.chunked).step(*problem(cell, T))
     with pytest.raises(ValueError, match=r"^chunked: size must be a positive int, but size is 0\."):

@@ -28,9 +28,11 @@ def gla(n: int, k: int, m: int, *, rank=16, temperature=16.0, weight=glorot, bia
         S' = diag(a) S + keyᵀ v
         y = q S' / √k
 
-    It keeps the promise `affine`: diag(a) S is elementwise, with a repeated along each row, (k, m). The gate is of low
-    rank, and near 1 at the start (1/2 to the power of 1/16). What the paper's layer has around the head is not in it:
-    heads side by side, a norm of y, an output gate, a last product.
+    It keeps the promises `affine`, for diag(a) S is elementwise, with a repeated along each row, (k, m), and `chunk`
+    (`chunkwise.fading`). Run long sequences with `scan(cell, rnnjax.chunked)`: with k = m = 64, on a CPU, several times
+    as fast as `deferred`, in a fiftieth of the memory. The gate is of low rank, and near 1 at the start (1/2 to the
+    power of 1/16). What the paper's layer has around the head is not in it: heads side by side, a norm of y, an output
+    gate, a last product.
 
     Args:
         n, k, m: sizes of the input, of a key, and of a value.

@@ -1,6 +1,6 @@
-"""Matrix memories, some steps at once: what is written is read by products over pairs of steps, and C once, as it was.
+"""Matrix memories, t steps at once: what they write is read by products over pairs of them, what was there by one more.
 
-All functions take one head's queries, keys and values (t, ...), and give the state after them and the outputs.
+Each function takes the state and queries, keys and values (t, ...) of one head, and gives the state after and the ys.
 """
 
 import jax.numpy as jnp
@@ -12,7 +12,10 @@ def peaked(C, d, p, q, k, v, i, log_f):
         D_tj = F_t - F_j + i_j for j <= t,   p_t = max(p + F_t, max_j D_tj),   S_tj = exp(D_tj - p_t) k_j q_t
         y_t = (exp(p + F_t - p_t) C q_t + Σ_j S_tj v_j) / max(|exp(p + F_t - p_t) d q_t + Σ_j S_tj|, exp(-p_t))
 
-    A step whose log f is 0 and i is -∞ changes nothing. Until there is another, p may be -∞.
+    so that no exponent is above 0. A step of log f = 0 and i = -∞, which a mask leaves out, changes nothing; p may
+    stay at -∞ over such steps.
+
+    Beck et al. 2025, https://arxiv.org/abs/2503.14376
     """
     F = jnp.cumsum(log_f)
     D = jnp.where(jnp.tri(len(F), dtype=bool), F[:, None] - F[None] + i[None], -jnp.inf)
@@ -34,6 +37,8 @@ def fading(S, q, k, v, log_a):
     """The memory S' = diag(a) S + kᵀ v, read as q S', where Λ is the sum of log a up to each step:
 
         y_t = (q_t exp(Λ_t)) S + Σ_j (q_t exp(Λ_t - Λ_j) · k_j) v_j,   j <= t
+
+    A step of log a = 0 and k = 0 changes nothing. Yang et al. 2024, https://arxiv.org/abs/2312.06635
     """
     Λ = jnp.cumsum(log_a, 0)
     ys = (q * jnp.exp(Λ)) @ S + _recent(q, k, v, Λ)

@@ -42,7 +42,8 @@ def mlstm(
     in each head, of l = m / heads numbers, where log f = `forget`(f); a head has one i and one f. The cell is C exp(p),
     its normaliser d exp(p), and p keeps their exponentials from overflowing; it starts at -∞, when nothing is stored.
     (The paper's n and m are d and p here. As in the authors' code, √l divides the key's bias too.) No weight reads the
-    old state: the gates depend on x alone.
+    old state: the gates depend on x alone, and the cell keeps the promise `chunk` (`chunkwise.peaked`). Run long
+    sequences with `scan(cell, rnnjax.chunked)`: on a CPU, a head of 64 then takes a tenth of `deferred`'s time or less.
 
     Args:
         n, m: sizes of the input and of the output.
@@ -63,7 +64,7 @@ def mlstm(
         >>> state.C.shape, y.shape
         ((2, 4, 4), (8,))
 
-    Beck et al. 2024, https://arxiv.org/abs/2405.04517
+    Beck et al. 2024, https://arxiv.org/abs/2405.04517; in chunks, Beck et al. 2025, https://arxiv.org/abs/2503.14376
     """
     l = head_width("mlstm", n, m, heads)
 
