@@ -1,7 +1,5 @@
 """A chunk of time at once: what the steps one after another give, in value and every derivative, in less memory."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -118,7 +116,7 @@ def test_extreme_gates(dtype, close):
     """Gates of exp(-50) and exp(40), and of these a few the other way: finite, and what the steps give."""
     cell = r.mlstm(n, m)
     params, state, xs = jax.tree.map(lambda a: a.astype(dtype), problem(cell, 40, fresh=True))
-    params = params._replace(g=jnp.asarray([40, -50], dtype), G=params.G * np.asarray([5, 30], dtype)[None])
+    params = params._replace(g=jnp.asarray([40, -50], dtype), G=params.G * np.asarray([5, 60], dtype)[None])
     i, f = np.asarray(xs @ params.G).T + np.asarray(params.g)[:, None]
     assert i.max() > 40 and f.min() < -50 and f.max() > 0
     one, other = outcomes([r.scan(cell, r.rolled).step, r.scan(cell, r.chunked, size=16).step], params, state, xs)
@@ -171,10 +169,10 @@ def is_program(p):
 def test_check(name):
     """The promise is equal to step, batched and masked too, and one that is not is found."""
     cell, x = CELLS[name], jnp.asarray(inputs(n))
+    cell = cell._replace(step=jax.jit(cell.step), chunk=jax.jit(cell.chunk))
     r.check(cell, x)
     r.check(r.batch(r.batch(cell, 2), B), jnp.asarray(inputs(B, 2, n)))
-    for real in True, False:
-        r.check(r.masked(cell), (x, jnp.array(real)))
+    r.check(r.masked(cell), (x, jnp.array(True)))
 
     def other_y(params, state, xs, *keep):
         state, ys = cell.chunk(params, state, xs, *keep)
