@@ -21,7 +21,7 @@ CELLS = {
     "gla": r.gla(n, 2, m, rank=2),
     "mingru": mingru(n, m),
 }
-CHUNK = "mlstm", "mlstm, two heads, exp", "gla"
+CHUNK = "mlstm", "gla", pytest.param("mlstm, two heads, exp", marks=pytest.mark.slow)
 HOLES = np.arange(T) % 3 > 0
 MASKS = HOLES, np.zeros(T, bool), np.ones(T, bool)
 
@@ -58,6 +58,7 @@ def test_equals_the_steps(name):
                 same(its, plain, **EXACT)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CELLS)
 def test_by_hand(name):
     """A Python loop over `step`, and nothing else of the library."""
