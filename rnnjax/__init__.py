@@ -66,6 +66,7 @@ from rnnjax.gradients.tbptt import tbptt
 from rnnjax.gradients.uoro import uoro
 from rnnjax.loops.associative import associative
 from rnnjax.loops.checkpointed import checkpointed
+from rnnjax.loops.chunked import chunked
 from rnnjax.loops.deferred import deferred
 from rnnjax.loops.masked import masked
 from rnnjax.loops.newton.jacobian import diagonal_jacobian, full_jacobian
@@ -92,7 +93,7 @@ __all__ = [
     "MinGRUParams", "MinLSTMParams", "QRNNParams", "SRUParams", "LRUParams", "S5Params", "RGLRUParams", "GLAParams",
     "AntisymmetricParams", "LipschitzParams", "ExpRNNParams", "CoRNNParams", "CoRNNState", "LEMParams", "LEMState",
     "CfCParams", "IndRNNParams", "JordanParams", "ClockworkState",
-    "scan", "deferred", "rolled", "checkpointed", "associative", "newton", "python", "masked",
+    "scan", "deferred", "rolled", "checkpointed", "associative", "chunked", "newton", "python", "masked",
     "solve", "Solution", "full_jacobian", "diagonal_jacobian",
     "bahdanau", "luong", "attend_to", "additive", "general", "dot", "fed_back", "AttendParams", "AttendState", "Memory",
     "batch", "stack", "residual", "skip", "highway", "bidirectional", "average", "deep", "resettable", "frozen",

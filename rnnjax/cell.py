@@ -24,7 +24,8 @@ class Cell(NamedTuple):
     Promises that a loop may use, each of them equal to `step` (`check` tests them):
 
     - `affine: params, x -> (a, b)` where `state' = a * state + b`, elementwise;
-    - `whole: params, state, xs, *keep -> state, ys`, all steps at once, for a cell whose steps need no loop.
+    - `whole: params, state, xs, *keep -> state, ys`, all steps at once, for a cell whose steps need no loop;
+    - `chunk: params, state, xs, *keep -> state, ys`, t steps at once, by products that cost t².
 
     `each` tells the two kinds of cells apart. A cell of one step has None there. A cell over whole sequences
     (from `scan`, `bidirectional`, or a stack of these) takes time-leading `xs` (and `keep`, a mask over time,
@@ -53,6 +54,7 @@ class Cell(NamedTuple):
     step: Callable[..., tuple[PyTree, PyTree]]
     affine: Callable[[PyTree, PyTree], tuple[PyTree, PyTree]] | None = None
     whole: Callable[..., tuple[PyTree, PyTree]] | None = None
+    chunk: Callable[..., tuple[PyTree, PyTree]] | None = None
     each: "Cell | None" = None
     one: "Cell | None" = None
     remade: "Callable[[Callable[[Cell], Cell]], Cell] | None" = None

@@ -42,11 +42,22 @@ def check(cell: Cell, x: PyTree, key: jax.Array | None = None) -> None:
             _equal("affine", after, jax.tree.map(lambda a, s, b: a * s + b, a, states[-1], b))
         states.append(after)
         ys.append(y)
-    if cell.whole is not None:
-        xs = jax.tree.map(lambda x: jnp.stack([x, x]), x)
-        both = jax.tree.map(lambda *y: jnp.stack(y), *ys)
-        _equal("whole", (states[2], both), cell.whole(params, states[0], xs))
-        _equal("whole", states[1], cell.whole(params, states[0], xs, jnp.array([True, False]))[0])
+    for promise in "whole", "chunk":
+        if (run := getattr(cell, promise)) is not None:
+            xs = jax.tree.map(lambda x: jnp.stack([x, x]), x)
+            both = jax.tree.map(lambda *y: jnp.stack(y), *ys)
+            keep = jnp.stack([jnp.ones(_streams(cell, states[0]), bool), jnp.zeros(_streams(cell, states[0]), bool)])
+            _equal(promise, (states[2], both), run(params, states[0], xs))
+            _equal(promise, states[1], run(params, states[0], xs, keep)[0])
+            _equal(promise, states[2], run(params, states[1], xs, ~keep)[0])
+
+
+def _streams(cell, state):
+    """The sizes of the batches that a cell of one step is of."""
+    depth = 0
+    while cell.one is not None:
+        cell, depth = cell.one, depth + 1
+    return jnp.shape(jax.tree.leaves(state)[0])[:depth] if depth else ()
 
 
 def _equal(promise, by_step, promised):

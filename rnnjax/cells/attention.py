@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cell import Cell, features, interned, sizes
+from rnnjax.cells.chunkwise import fading
 from rnnjax.weights import glorot, zeros
 
 
@@ -27,9 +28,11 @@ def gla(n: int, k: int, m: int, *, rank=16, temperature=16.0, weight=glorot, bia
         S' = diag(a) S + keyᵀ v
         y = q S' / √k
 
-    It keeps the promise `affine`: diag(a) S is elementwise, with a repeated along each row, (k, m). The gate is of low
-    rank, and near 1 at the start (1/2 to the power of 1/16). What the paper's layer has around the head is not in it:
-    heads side by side, a norm of y, an output gate, a last product.
+    It keeps the promises `affine`, for diag(a) S is elementwise, with a repeated along each row, (k, m), and `chunk`
+    (`chunkwise.fading`). Run long sequences with `scan(cell, rnnjax.chunked)`: with k = m = 64, on a CPU, several times
+    as fast as `deferred`, in a fiftieth of the memory. The gate is of low rank, and near 1 at the start (1/2 to the
+    power of 1/16). What the paper's layer has around the head is not in it: heads side by side, a norm of y, an output
+    gate, a last product.
 
     Args:
         n, k, m: sizes of the input, of a key, and of a value.
@@ -57,15 +60,24 @@ def gla(n: int, k: int, m: int, *, rank=16, temperature=16.0, weight=glorot, bia
     def start(params):
         return jnp.zeros((k, m), params.V.dtype)
 
-    def affine(params, x):
+    def log_gate(params, x):
         features("gla", x, n)
-        _, K, V, F, G, b = params
-        a = jnp.exp(jax.nn.log_sigmoid(x @ F @ G + b) / temperature)
-        return jnp.broadcast_to(a[:, None], (k, m)), jnp.outer(x @ K, x @ V)
+        return jax.nn.log_sigmoid(x @ params.F @ params.G + params.b) / temperature
+
+    def affine(params, x):
+        a = jnp.exp(log_gate(params, x))
+        return jnp.broadcast_to(a[:, None], (k, m)), jnp.outer(x @ params.K, x @ params.V)
 
     def step(params, S, x):
         a, b = affine(params, x)
         S = a * S + b
         return S, (x @ params.Q) @ S / k**0.5
 
-    return Cell(init, start, step, affine=affine)
+    def chunk(params, S, xs, *keep):
+        log_a, keys = jax.vmap(log_gate, (None, 0))(params, xs), xs @ params.K
+        for real in keep:
+            log_a, keys = jnp.where(real[:, None], log_a, 0), jnp.where(real[:, None], keys, 0)
+        S, ys = fading(S, xs @ params.Q, keys, xs @ params.V, log_a)
+        return S, ys / k**0.5
+
+    return Cell(init, start, step, affine=affine, chunk=chunk)

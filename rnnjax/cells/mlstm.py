@@ -7,6 +7,7 @@ import jax.numpy as jnp
 from jax.nn import log_sigmoid, sigmoid
 
 from rnnjax.cell import Cell, features, interned
+from rnnjax.cells.chunkwise import peaked
 from rnnjax.cells.slstm import head_width, scaled
 from rnnjax.weights import biases, glorot, per_gate, small, spaced, zeros
 
@@ -41,7 +42,8 @@ def mlstm(
     in each head, of l = m / heads numbers, where log f = `forget`(f); a head has one i and one f. The cell is C exp(p),
     its normaliser d exp(p), and p keeps their exponentials from overflowing; it starts at -∞, when nothing is stored.
     (The paper's n and m are d and p here. As in the authors' code, √l divides the key's bias too.) No weight reads the
-    old state: the gates depend on x alone.
+    old state: the gates depend on x alone, and the cell keeps the promise `chunk` (`chunkwise.peaked`). Run long
+    sequences with `scan(cell, rnnjax.chunked)`: on a CPU, a head of 64 then takes a tenth of `deferred`'s time or less.
 
     Args:
         n, m: sizes of the input and of the output.
@@ -62,7 +64,7 @@ def mlstm(
         >>> state.C.shape, y.shape
         ((2, 4, 4), (8,))
 
-    Beck et al. 2024, https://arxiv.org/abs/2405.04517
+    Beck et al. 2024, https://arxiv.org/abs/2405.04517; in chunks, Beck et al. 2025, https://arxiv.org/abs/2503.14376
     """
     l = head_width("mlstm", n, m, heads)
 
@@ -76,18 +78,29 @@ def mlstm(
         p = jnp.full(heads, -jnp.inf, params.W.dtype)
         return MLSTMState(jnp.zeros((heads, l, l), p.dtype), jnp.zeros((heads, l), p.dtype), p)
 
-    def head(C, d, p, q, k, v, i, f):
-        i, f, p = scaled(i, forget(f), p)
-        C = f * C + i * jnp.outer(v, k) / l**0.5
-        d = f * d + i * k / l**0.5
-        return MLSTMState(C, d, p), C @ q / jnp.maximum(jnp.abs(d @ q), jnp.exp(-jnp.maximum(p, -80)))
-
-    def step(params, state, x):
+    def parts(params, x):
         features("mlstm", x, n)
         W, b, G, g = params
         q, k, v, o = (x @ W + b).reshape(4, heads, l)
         i, f = (x @ G + g).reshape(2, heads)
-        state, y = jax.vmap(head)(*state, q, k, v, i, f)
-        return state, (sigmoid(o) * y).reshape(m)
+        return sigmoid(o), q, k / l**0.5, v, i, jax.vmap(forget)(f)
 
-    return Cell(init, start, step)
+    def head(C, d, p, q, k, v, i, f):
+        i, f, p = scaled(i, f, p)
+        C = f * C + i * jnp.outer(v, k)
+        d = f * d + i * k
+        return MLSTMState(C, d, p), C @ q / jnp.maximum(jnp.abs(d @ q), jnp.exp(-jnp.maximum(p, -80)))
+
+    def step(params, state, x):
+        o, *rest = parts(params, x)
+        state, y = jax.vmap(head)(*state, *rest)
+        return state, (o * y).reshape(m)
+
+    def chunk(params, state, xs, *keep):
+        o, q, k, v, i, f = jax.vmap(parts, (None, 0))(params, xs)
+        for real in keep:
+            i, f = jnp.where(real[:, None], i, -jnp.inf), jnp.where(real[:, None], f, 0)
+        state, ys = jax.vmap(peaked, (0, 0, 0, 1, 1, 1, 1, 1), (0, 1))(*state, q, k, v, i, f)
+        return MLSTMState(*state), (o * ys).reshape(-1, m)
+
+    return Cell(init, start, step, chunk=chunk)

@@ -29,26 +29,36 @@ def batch(cell: Cell, B: int) -> Cell:
         return jax.tree.map(lambda s: jnp.broadcast_to(s, (B, *jnp.shape(s))), cell.start(params))
 
     def step(params, state, xs, *keep):
-        for name, tree, at in ("state", state, 0), ("xs", xs, axis), ("keep", keep, axis):
-            for leaf in jax.tree.leaves(tree):
-                if jnp.shape(leaf)[at : at + 1] != (B,):
-                    raise ValueError(
-                        f"batch: axis {at} of {name} must have size {B}, but {name} is {kind(leaf)}. "
-                        f"Give {B} streams, or build batch(cell, B) for another B."
-                    )
-        along = [jax.typeof(leaf).sharding.spec[axis] for leaf in jax.tree.leaves((xs, keep))]
-        along += [jax.typeof(leaf).sharding.spec[0] for leaf in jax.tree.leaves(state)]
-        if across := next(filter(None, along), None):
-            state, xs, keep = _laid(state, 0, across), _laid(xs, axis, across), _laid(keep, axis, across)
+        state, xs, keep = _fitted(B, axis, state, xs, keep)
         if within is not None:
             return within.step(params, state, xs, *keep)
         run = jax.vmap(cell.step, (None, 0, axis) + (axis,) * len(keep), (0, axis))
         return run(params, state, xs, *keep)
 
+    def chunk(params, state, xs, *keep):
+        state, xs, keep = _fitted(B, 1, state, xs, keep)
+        return jax.vmap(cell.chunk, (None, 0, 1) + (1,) * len(keep), (0, 1))(params, state, xs, *keep)
+
     if cell.each is None:
         affine = None if cell.affine is None else jax.vmap(cell.affine, (None, 0))
-        return Cell(cell.init, start, step, affine=affine, one=cell)
+        return Cell(cell.init, start, step, affine=affine, chunk=cell.chunk and chunk, one=cell)
     return Cell(cell.init, start, step, each=batch(cell.each, B), remade=None if within is None else within.remade)
+
+
+def _fitted(B, axis, state, xs, keep):
+    """State, xs and keep, refused unless they are of B streams, each with its batch axis across the same devices."""
+    for name, tree, at in ("state", state, 0), ("xs", xs, axis), ("keep", keep, axis):
+        for leaf in jax.tree.leaves(tree):
+            if jnp.shape(leaf)[at : at + 1] != (B,):
+                raise ValueError(
+                    f"batch: axis {at} of {name} must have size {B}, but {name} is {kind(leaf)}. "
+                    f"Give {B} streams, or build batch(cell, B) for another B."
+                )
+    along = [jax.typeof(leaf).sharding.spec[axis] for leaf in jax.tree.leaves((xs, keep))]
+    along += [jax.typeof(leaf).sharding.spec[0] for leaf in jax.tree.leaves(state)]
+    if across := next(filter(None, along), None):
+        state, xs, keep = _laid(state, 0, across), _laid(xs, axis, across), _laid(keep, axis, across)
+    return state, xs, keep
 
 
 def _laid(tree, axis, across):

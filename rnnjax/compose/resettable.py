@@ -4,7 +4,8 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cell import Cell, interned, kind, one_step
-from rnnjax.compose.dropout import Noise, Shared
+from rnnjax.compose.dropout import Lasting, Noise, Shared
+from rnnjax.compose.memory import Memory
 
 
 @interned
@@ -14,7 +15,7 @@ def resettable(cell: Cell) -> Cell:
         s', y = cell(start if reset else s, x)
 
     So reset marks the first step of an episode. A step that a mask leaves out does nothing, a reset neither. The
-    randomness of a seeded cell goes on through resets, and params in `start` learn from each.
+    keys of a seeded cell and the memory of an attending one stay through resets, and params in `start` learn from each.
 
     Args:
         cell: a cell of one step, as a stack of such cells.
@@ -34,8 +35,8 @@ def resettable(cell: Cell) -> Cell:
 
     def anew(params, state, reset):
         return jax.tree.map(
-            lambda old, new: old if _random(old) else jnp.where(reset, new, old),
-            state, cell.start(params), is_leaf=_random,
+            lambda old, new: old if _given(old) else jnp.where(reset, new, old),
+            state, cell.start(params), is_leaf=_given,
         )  # fmt: skip
 
     def step(params, state, x):
@@ -60,5 +61,6 @@ def _opened(x):
     return x
 
 
-def _random(leaf):
-    return isinstance(leaf, (Noise, Shared))
+def _given(leaf):
+    """Whether a part of a state was put there by `seed` or `attend_to`, and not by `start`."""
+    return isinstance(leaf, (Noise, Lasting, Shared, Memory))

@@ -3,11 +3,11 @@
 import math
 
 import jax
-import jax.numpy as jnp
 
 from rnnjax.cell import sizes
 from rnnjax.loops.carry import checked, placed, steps, typed
 from rnnjax.loops.deferred import deferred
+from rnnjax.loops.segments import segmented
 from rnnjax.loops.treeverse import treeverse
 
 
@@ -57,28 +57,13 @@ def checkpointed(cell, params, state, xs, *, reverse=False, segments=None, snaps
 
     segment = jax.checkpoint(run, prevent_cse=False)
 
-    def segments_of(state, xs):
-        chunks = jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), xs)
+    def over(state, xs):
         if snapshots is None or T // size <= snapshots or not jax.tree.leaves(state):
-            state, ys = jax.lax.scan(segment, state, chunks, reverse=reverse)
-        else:
-            state = typed(body, state, jax.tree.map(lambda x: x[0], xs))
-            state, ys = treeverse(run, state, chunks, snapshots=snapshots, reverse=reverse)
-        return state, jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:]), ys)
+            return jax.lax.scan(segment, state, xs, reverse=reverse)
+        state = typed(body, state, jax.tree.map(lambda x: x[0, 0], xs))
+        return treeverse(run, state, xs, snapshots=snapshots, reverse=reverse)
 
-    def part(*cut):
-        return jax.tree.map(lambda x: x[slice(*cut)], xs)
-
-    rest = T % size
-    if rest == 0:
-        return segments_of(state, xs)
-    if reverse:
-        state, last = segments_of(state, part(rest, None))
-        state, first = segment(state, part(rest))
-    else:
-        state, first = segments_of(state, part(T - rest))
-        state, last = segment(state, part(T - rest, None))
-    return state, jax.tree.map(lambda *ys: jnp.concatenate(ys), first, last)
+    return segmented(over, segment, state, xs, size, reverse=reverse)
 
 
 def _even(T, near):

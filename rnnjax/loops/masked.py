@@ -31,8 +31,14 @@ def masked(cell: Cell) -> Cell:
         a, b = cell.affine(params, x)
         return select(keep, a, jax.tree.map(jnp.ones_like, a)), select(keep, b)
 
-    promised = None if cell.affine is None else affine
-    return Cell(cell.init, cell.start, step, affine=promised, one=None if cell.one is None else masked(cell.one))
+    def chunk(params, state, xs, *more):
+        xs, keep = xs
+        keep = select(*more, keep) if more else keep
+        state, ys = cell.chunk(params, state, xs, keep)
+        return state, select(keep, ys)
+
+    promises = dict(affine=cell.affine and affine, chunk=cell.chunk and chunk)
+    return Cell(cell.init, cell.start, step, **promises, one=cell.one and masked(cell.one))
 
 
 def select(keep, new, old=None):

@@ -1,10 +1,12 @@
 """The derivative of the states that solve s' = f(s, x), by the theorem of implicit functions."""
 
+import functools
+
 import jax
 
 from rnnjax.loops.carry import before
 from rnnjax.loops.newton.jacobian import full_jacobian
-from rnnjax.loops.pieces import pieces
+from rnnjax.loops.segments import segmented
 
 
 def implicit(f, linear, size):
@@ -35,6 +37,6 @@ def implicit(f, linear, size):
             return after[-1], after
 
         run = jax.checkpoint(jax.vmap(piece, (0, 1), (0, 1)))
-        return states, pieces(run, d_first, (old, xs, b), size)[1]
+        return states, segmented(functools.partial(jax.lax.scan, run), run, d_first, (old, xs, b), size)[1]
 
     return solution

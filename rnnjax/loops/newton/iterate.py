@@ -1,11 +1,13 @@
 """Newton's iterations over all steps, until they converge or give up."""
 
+import functools
+
 import jax
 import jax.numpy as jnp
 
 from rnnjax.loops.carry import before
 from rnnjax.loops.newton.kalman import damped
-from rnnjax.loops.pieces import pieces
+from rnnjax.loops.segments import segmented
 
 
 def iterate(f, params, first, xs, *, jacobian, linear, size, damping, tolerance, most):
@@ -42,7 +44,8 @@ def iterate(f, params, first, xs, *, jacobian, linear, size, damping, tolerance,
 
         P = jnp.zeros_like(jacobian.one(first.shape[1], first.dtype)) if damping else ()
         P = jax.tree.map(lambda P: jnp.broadcast_to(P[None], (len(first), *P.shape)), P)
-        after = pieces(run, (first, P), (before(states, first, reverse=False), states, xs), size)[1]
+        now = before(states, first, reverse=False), states, xs
+        after = segmented(functools.partial(jax.lax.scan, run), run, (first, P), now, size)[1]
         return judged(jnp.where(jnp.isfinite(after), after, guess), k + 1)
 
     def unfinished(now):

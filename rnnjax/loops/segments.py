@@ -1,0 +1,29 @@
+"""Time cut into segments of one length, and what is left over."""
+
+import jax
+import jax.numpy as jnp
+
+
+def segmented(over, one, state, xs, size, *, reverse=False):
+    """Run time-leading `xs` in segments of `size` steps, and the rest of them, which run last, in one that is shorter.
+
+    `over: state, xs -> state, ys` runs all segments, stacked along a new leading axis, and `one` a single one.
+    """
+
+    def stacked(state, xs):
+        state, ys = over(state, jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), xs))
+        return state, jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:]), ys)
+
+    T = len(jax.tree.leaves(xs)[0])
+    rest = T % size
+    if rest == 0:
+        return stacked(state, xs)
+    cut = rest if reverse else T - rest
+    first, last = (jax.tree.map(lambda x: x[part], xs) for part in (slice(cut), slice(cut, None)))
+    if reverse:
+        state, last = stacked(state, last)
+        state, first = one(state, first)
+    else:
+        state, first = stacked(state, first)
+        state, last = one(state, last)
+    return state, jax.tree.map(lambda *ys: jnp.concatenate(ys), first, last)
