@@ -17,15 +17,23 @@ def counted(function, *args, trips=0):
     """Floating-point operations, and the longest chain of operations on whole arrays, of `function(*args)`.
 
     A loop of known length counts as often as it runs, a `while` loop `trips` times, and of a `cond` its true branch.
+    What is computed twice from the same counts once, as XLA runs it.
     """
     closed = jax.make_jaxpr(function)(*args)
     return _counted(closed.jaxpr, trips)
 
 
 def _counted(jaxpr, trips):
-    work, deep = 0, {}
+    work, deep, same, seen = 0, {}, {}, {}
     for eqn in jaxpr.eqns:
-        begin = max((deep.get(v, 0) for v in eqn.invars if not isinstance(v, Literal)), default=0)
+        read = [v if isinstance(v, Literal) else same.get(v, v) for v in eqn.invars]
+        began = seen.setdefault(
+            (eqn.primitive, *(str(v) if isinstance(v, Literal) else v for v in read), str(eqn.params)), eqn
+        )
+        if began is not eqn:
+            same |= zip(eqn.outvars, began.outvars)
+            continue
+        begin = max((deep.get(v, 0) for v in read if not isinstance(v, Literal)), default=0)
         its, depth = _one(eqn, trips)
         work += its
         deep |= {v: begin + depth for v in eqn.outvars}

@@ -7,7 +7,9 @@ turns; and the operations of the forward pass as they are counted in its program
 `results/parallel-cpu.png` beside the table.
 """
 
+import functools
 import math
+from unittest import mock
 
 import jax
 import matplotlib
@@ -33,32 +35,34 @@ LOOPS = list(dict.fromkeys(loop for *_, loops in CELLS.values() for loop in loop
 
 
 def problem(name, m, T, loop):
-    """A forward pass `params, xs -> ys`, its arguments, and how often its `while` loop runs."""
+    """A cell, its loop with the options, its params and its inputs."""
     import rnnjax
 
     cell = getattr(rnnjax, name)(m, m)
     loop, _, diagonal = loop.partition(", ")
     options = {"jacobian": rnnjax.diagonal_jacobian} if diagonal else {}
-    model = rnnjax.scan(cell, getattr(rnnjax, loop), **options)
-    params = cell.init(jax.random.key(0))
     xs = np.random.default_rng(0).normal(size=(T, m)).astype(np.float32)
-    trips = 0
-    if loop == "newton":
-        trips = int(jax.jit(lambda p, xs: rnnjax.solve(cell, p, cell.start(p), xs, **options).iterations)(params, xs))
-    return lambda params, xs: model.step(params, model.start(params), xs)[1], params, xs, trips
+    return cell, functools.partial(getattr(rnnjax, loop), **options), cell.init(jax.random.key(0)), xs
 
 
 def timed(name, m, T, loop):
     """The gradient, as a contender."""
-    run, params, xs, _ = problem(name, m, T, loop)
+    cell, run, params, xs = problem(name, m, T, loop)
     times = np.random.default_rng(1).normal(size=(T, m)).astype(np.float32)
-    return compiled(run, params, xs, times, True)
+    return compiled(lambda params, xs: run(cell, params, cell.start(params), xs)[1], params, xs, times, True)
 
 
 def operations(name, m, T, loop):
-    """Work and depth of the forward pass, as counted, and the iterations of Newton's method."""
-    run, params, xs, trips = problem(name, m, T, loop)
-    return (*counted(run, params, xs, trips=trips), trips), lambda: None
+    """Work and depth of the forward pass as a GPU would run it, and the iterations of Newton's method."""
+    import rnnjax
+
+    cell, run, params, xs = problem(name, m, T, loop)
+    trips = 0
+    if run.func is rnnjax.newton:
+        solve = functools.partial(rnnjax.solve, cell, **run.keywords)
+        trips = int(jax.jit(solve)(params, cell.start(params), xs).iterations)
+    with mock.patch.object(jax, "default_backend", lambda: "gpu"):
+        return (*counted(functools.partial(run, cell), params, cell.start(params), xs, trips=trips), trips), None
 
 
 def measure(name, places, rounds):
