@@ -105,6 +105,11 @@ def kind(x) -> str:
     return f"{aval.dtype}[{','.join(map(str, aval.shape))}]"
 
 
+def wide(dtype):
+    """The dtype in which to sum what is of this one: of at least 32 bits."""
+    return dtype if dtype.itemsize >= 4 else jnp.dtype(jnp.float32)
+
+
 def sizes(where, **named):
     """Refuse sizes that are not positive ints."""
     for name, value in named.items():

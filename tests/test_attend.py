@@ -11,7 +11,21 @@ import pytest
 from jax.flatten_util import ravel_pytree
 
 import rnnjax as r
-from conftest import EXACT, T, by_hand, differences, inputs, joined, n, normal, outcome, params_of, same, state_of
+from conftest import (
+    EXACT,
+    T,
+    by_hand,
+    differences,
+    inputs,
+    joined,
+    n,
+    normal,
+    outcome,
+    params_of,
+    same,
+    squared,
+    state_of,
+)
 
 m, k, S = 4, 6, 5
 
@@ -69,7 +83,7 @@ def with_cell(state, inner):
 
 def decode(cell, params, inner, places, xs, **lengths):
     """From an encoder's outputs and a first state: the cell's last state, ys, and where each step has looked."""
-    state = with_cell(r.attend_to(cell.start(params), params, places, **lengths), inner)
+    state = with_cell(r.attend_to(cell.start(params), places, **lengths), inner)
     after, ys = r.scan(cell).step(params, state, xs)
     _, weights = r.rolled(seeing(cell), params, state, xs)
     return attending(after).cell, ys, weights
@@ -116,7 +130,7 @@ def test_lengths(name):
 
     def together(params, places, xs):
         state = r.batch(cell, B).start(params)
-        state = r.attend_to(with_cell(state, attending(state).cell), params, places, lengths=jnp.asarray(sizes))
+        state = r.attend_to(state, places, lengths=jnp.asarray(sizes))
         state, ys = r.apply(cell, params, xs, lengths=lengths, state=state)
         return [(jax.tree.map(lambda s: s[b], attending(state).cell), ys[b, : lengths[b]]) for b in range(B)]
 
@@ -134,7 +148,7 @@ def test_loops(name):
     """The loop that takes the step apart, the plain one, and steps one by one, also with a mask over time."""
     cell = CELLS[name]
     params, inner, places, xs = problem(cell)
-    state = with_cell(r.attend_to(cell.start(params), params, places, lengths=3), inner)
+    state = with_cell(r.attend_to(cell.start(params), places, lengths=3), inner)
     floats = lambda tree: jax.tree.map(lambda a: a.astype(float), tree)  # noqa: E731
     for keep in (), (jnp.arange(T) % 3 > 0,):
 
@@ -151,7 +165,7 @@ def test_loops(name):
 
 @named(*QUICK)
 def test_memory_rests(name):
-    """A step gives memory, keys and mask back as the very objects that it was given, of the same types."""
+    """A step gives memory and mask back as the very objects that it was given, of the same types."""
     cell = CELLS[name]
     params, _, places, xs = problem(cell)
     r.check(cell, xs[0])
@@ -159,10 +173,10 @@ def test_memory_rests(name):
     def step(params, state, x):
         after, _ = cell.step(params, state, x)
         old, new = attending(state).memory, attending(after).memory
-        assert new.places is old.places and new.keys is old.keys and new.keep is old.keep
+        assert new.places is old.places and new.keep is old.keep
         return after
 
-    jax.make_jaxpr(step)(params, r.attend_to(cell.start(params), params, places), xs[0])
+    jax.make_jaxpr(step)(params, r.attend_to(cell.start(params), places), xs[0])
 
 
 def test_nothing_to_attend_to():
@@ -200,7 +214,7 @@ def test_into_the_encoder():
     def loss(params):
         state = r.batch(decoder, 2).start(params[1])
         (_, h), places = r.apply(encoder, params[0], sources, lengths=np.array([S, 2]))
-        state = r.attend_to(state, params[1], places, lengths=np.array([S, 2]))
+        state = r.attend_to(state, places, lengths=np.array([S, 2]))
         state = (state[0]._replace(cell=jnp.concatenate([h, h[:, :1]], 1)), state[1])
         return (r.apply(decoder, params[1], targets, state=state)[1] ** 2).sum()
 
@@ -212,29 +226,34 @@ def test_into_the_encoder():
 
 
 def test_several_memories():
-    """Each attending cell of a model, also one inside another, computes its own keys of the one source."""
+    """Each attending cell of a model, also one inside another, looks at the one source by its own score."""
     lower = r.luong(r.gru(n + k, m), m, k, r.additive(2))
     cell = r.stack(
         r.bahdanau(lower, m, k, r.additive(3), query=lambda s: s.cell), r.luong(r.gru(m + k, m), m, k, r.general)
     )
     params, places = params_of(cell), jnp.asarray(inputs(S, k))
-    (outer, last) = r.attend_to(cell.start(params), params, places)
-    same(outer.cell.memory.keys, places @ params[0].cell.score.V, **EXACT)
-    same(outer.memory.keys, places @ params[0].score.V, **EXACT)
-    same(last.memory.keys, places @ params[1].score.W.T, **EXACT)
+    state = r.attend_to(cell.start(params), places)
+    query, x = jnp.asarray(inputs(m, seed=8)), jnp.asarray(inputs(n, seed=5))
+    state = (state[0]._replace(cell=state[0].cell._replace(cell=query)), state[1])
+    (outer, last), _ = cell.step(params, state, x)
+
+    first, second = params[0].score, params[0].cell.score
+    expected = jax.nn.softmax(jnp.tanh((query @ first.W)[None] + places @ first.V) @ first.v)
+    np.testing.assert_allclose(outer.memory.weights, expected, **EXACT)
+    expected = jax.nn.softmax(jnp.tanh((outer.cell.cell @ second.W)[None] + places @ second.V) @ second.v)
+    np.testing.assert_allclose(outer.cell.memory.weights, expected, **EXACT)
+    expected = jax.nn.softmax(last.cell @ params[1].score.W @ places.T)
+    np.testing.assert_allclose(last.memory.weights, expected, **EXACT)
 
 
 def test_a_score_of_your_own():
-    """Any tuple with `keys` and `fit`: here one that looks at the last place only."""
+    """Any tuple with `fit`: here one that looks at the last place only."""
 
     class Latest(NamedTuple):
         scale: jax.Array
 
-        def keys(self, memory):
-            return self.scale * jnp.arange(memory.shape[-2], dtype=float)
-
-        def fit(self, query, keys):
-            return keys
+        def fit(self, query, places):
+            return self.scale * jnp.arange(len(places), dtype=float)
 
     cell = r.luong(r.gru(n, m), m, k, lambda key, m, k: Latest(jnp.array(1e3)))
     params = cell.init(jax.random.key(0))
@@ -242,25 +261,88 @@ def test_a_score_of_your_own():
     np.testing.assert_array_equal(weights, np.tile(np.eye(S)[-1], (T, 1)))
 
 
+@pytest.mark.parametrize("gradient", [r.bptt, functools.partial(r.tbptt, window=T), r.rtrl])
+def test_learns_its_score(gradient):
+    """What a score computes of the memory alone gets its gradient, from a state that is given; frozen it gets none."""
+    cell = r.luong(r.gru(n, m), m, k, r.general)
+    model, frozen = (r.with_loss(its, squared) for its in (cell, r.frozen(cell)))
+    params, places, data = params_of(cell), jnp.asarray(inputs(S, k)), (inputs(T, n, seed=5), inputs(T, m, seed=6))
+    state, learner = r.attend_to(cell.start(params), places), gradient(model)
+    if gradient is r.rtrl:
+        state = learner.begun(params, state, jax.tree.map(lambda x: x[0], data))
+    _, grads, _ = jax.jit(learner)(params, state, jax.tree.map(jnp.asarray, data))
+
+    def loss(W):
+        its = params._replace(score=params.score._replace(W=W.reshape(m, k)))
+        return r.scan(model).step(its, r.attend_to(cell.start(its), places), data)[1].mean()
+
+    numeric = differences(jax.jit(loss), np.asarray(params.score.W).ravel())
+    np.testing.assert_allclose(grads.score.W.ravel(), numeric, rtol=1e-5, atol=1e-8)
+    _, none, _ = r.bptt(frozen)(params, r.attend_to(cell.start(params), places), data)
+    assert not any(g.any() for g in jax.tree.leaves(none))
+
+
+def test_keys_once():
+    """The product of the memory with the score's weights is no part of the loop, forward or back."""
+    cell = CELLS["bahdanau"]
+    params, _, places, xs = problem(cell)
+
+    def slope(loop):
+        def loss(params):
+            return r.scan(cell, loop).step(params, r.attend_to(cell.start(params), places), xs)[1].sum()
+
+        return jax.grad(loss)
+
+    def products(loop):
+        program = jax.make_jaxpr(slope(loop))(params).jaxpr
+        of_places = [(S, k), (k, 7)]
+        return [
+            eqn
+            for body in jaxprs(program)
+            for eqn in everything(body)
+            if eqn.primitive.name == "dot_general" and [v.aval.shape for v in eqn.invars] == of_places
+        ]
+
+    assert products(r.rolled) and not products(r.deferred)
+
+
+@pytest.mark.parametrize(
+    "noisy", [lambda c: r.zoneout(c, 0.2), lambda c: r.recurrent_dropout(c, 0.2), lambda c: r.weight_drop(c, 0.2)]
+)
+def test_noise_within(noisy):
+    """The query is the h of the cell inside the noise."""
+    cell = r.bahdanau(noisy(r.gru(n + k, m)), m, k, r.general)
+    plain = r.bahdanau(noisy(r.gru(n + k, m)), m, k, r.general, query=lambda state: state.state)
+    params, places, xs = params_of(cell), jnp.asarray(inputs(S, k)), jnp.asarray(inputs(T, n, seed=5))
+    state = r.seed(r.attend_to(cell.start(params), places), jax.random.key(1))
+    one, other = (r.scan(its).step(params, state, xs)[1] for its in (cell, plain))
+    same(one, other, **EXACT)
+
+
 def test_refused():
     cell, gru = CELLS["bahdanau"], r.gru(n, m)
     params = params_of(cell)
     with pytest.raises(TypeError, match=r"attend_to: the model must attend, but its state has no memory\. Build"):
-        r.attend_to(gru.start(params_of(gru)), params_of(gru), jnp.ones((S, k)))
+        r.attend_to(gru.start(params_of(gru)), jnp.ones((S, k)))
     with pytest.raises(ValueError, match=r"attend_to: places must be \(S, 6\), but places is float64\[2,5,6\]\."):
-        r.attend_to(cell.start(params), params, jnp.ones((2, S, k)))
+        r.attend_to(cell.start(params), jnp.ones((2, S, k)))
     with pytest.raises(ValueError, match=r"attend_to: places must be \(2, S, 6\), but places is float64\[2,5,3\]\."):
-        r.attend_to(r.batch(cell, 2).start(params), params, jnp.ones((2, S, 3)))
+        r.attend_to(r.batch(cell, 2).start(params), jnp.ones((2, S, 3)))
     for wrong in jnp.ones(()), jnp.ones(3, int):
         with pytest.raises(ValueError, match=r"attend_to: lengths must be one integer a memory, but lengths is .*s\.$"):
-            r.attend_to(cell.start(params), params, jnp.ones((S, k)), lengths=wrong)
+            r.attend_to(cell.start(params), jnp.ones((S, k)), lengths=wrong)
+    with pytest.raises(ValueError, match=r"attend_to: lengths must be in 0 \.{3} 5, but lengths goes from 6 to 6\."):
+        r.attend_to(cell.start(params), jnp.ones((S, k)), lengths=6)
+    with pytest.raises(ValueError, match=r"fed_back: y must have 3 features, but y is float64\[4\]\. Give the size"):
+        wrong = r.fed_back(r.rnn(n + 3, m), 3)
+        wrong.step(params_of(wrong), wrong.start(params_of(wrong)), jnp.ones(n))
     with pytest.raises(ValueError, match=r"dot: a query must be as wide as a place .*, but m is 4 and k is 6"):
         r.luong(gru, m, k, r.dot).init(jax.random.key(0))
     for wrong in r.bahdanau(r.gru(n + k, m), m + 1, k, r.general), r.luong(gru, m + 1, k, r.general):
         with pytest.raises(ValueError, match=r": the query must be of 5 numbers, but query is float64\[4\]\. Give its"):
             wrong.step(params_of(wrong), wrong.start(params_of(wrong)), jnp.ones(n))
     without = r.bahdanau(r.mlstm(n + k, m), m, k, r.general)
-    with pytest.raises(ValueError, match=r"bahdanau: the query must be of 4 numbers, but query is none\. .*an h\.$"):
+    with pytest.raises(ValueError, match=r"bahdanau: the query must be of 4 numbers, but query is none\. .*or to bahd"):
         without.step(params_of(without), without.start(params_of(without)), jnp.ones(n))
     for build in (lambda cell: r.bahdanau(cell, m, k, r.general), lambda cell: r.luong(cell, m, k, r.general),
                   lambda cell: r.fed_back(cell, m)):  # fmt: skip

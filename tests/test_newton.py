@@ -25,7 +25,13 @@ VARIANTS = {
     "elk, by threes": FULL | dict(damping=0.3, size=3),
     "quasi-elk": DIAGONAL | dict(damping=0.3),
 }
-CELLS = {"rnn": r.rnn(n, m), "lstm": r.lstm(n, m), "gru": r.gru(n, m), "lru": r.lru(n, m)}
+CELLS = {
+    "rnn": r.rnn(n, m),
+    "lstm": r.lstm(n, m),
+    "gru": r.gru(n, m),
+    "lru": r.lru(n, m),  # complex
+    "slstm": r.slstm(n, m),  # from -∞, where nothing is stored
+}
 
 
 def problem(cell, *shape):
@@ -127,7 +133,7 @@ def test_closed_over():
 def test_kalman(kind):
     """A damped step is a Kalman filter, which NumPy takes a step at a time."""
     λ, T, D = 0.7, 6, 3
-    J, b, last, s = (inputs(*shape, seed=k) for k, shape in enumerate([(T, D, D), (T, D), (T, D), (D,)]))
+    J, b, d = (inputs(*shape, seed=k) for k, shape in enumerate([(T, D, D), (T, D), (D,)]))
     R = inputs(D, D, seed=9)
     P = R @ R.T
     if kind is r.diagonal_jacobian:
@@ -140,14 +146,14 @@ def test_kalman(kind):
             else jnp.asarray(matrix)
         )
 
-    *line, after = damped(kind, shown(J), jnp.asarray(b), jnp.asarray(last), λ, shown(P))
-    found = stepwise(kind, *line, jnp.asarray(s))
-    np.testing.assert_allclose(found, parallel(kind, *line, jnp.asarray(s)), **EXACT)
+    *line, after = damped(kind, shown(J), jnp.asarray(b), λ, shown(P))
+    found = stepwise(kind, *line, jnp.asarray(d))
+    np.testing.assert_allclose(found, parallel(kind, *line, jnp.asarray(d)), **EXACT)
     for t in range(T):
-        ahead, Q = J[t] @ s + b[t], J[t] @ P @ J[t].T + np.eye(D)
+        ahead, Q = J[t] @ d + b[t], J[t] @ P @ J[t].T + np.eye(D)
         gain = Q @ np.linalg.inv(Q + np.eye(D) / λ)
-        s, P = ahead + gain @ (last[t] - ahead), Q - gain @ Q
-        np.testing.assert_allclose(found[t], s, **EXACT)
+        d, P = ahead - gain @ ahead, Q - gain @ Q
+        np.testing.assert_allclose(found[t], d, **EXACT)
     np.testing.assert_allclose(after, shown(P), **EXACT)
 
 

@@ -5,6 +5,8 @@ Each function takes the state and queries, keys and values (t, ...) of one head,
 
 import jax.numpy as jnp
 
+from rnnjax.cell import wide
+
 
 def peaked(C, d, p, q, k, v, i, log_f):
     """The stabilised memory of `mlstm`, where F is the sum of log f up to each step:
@@ -17,14 +19,15 @@ def peaked(C, d, p, q, k, v, i, log_f):
 
     Beck et al. 2025, https://arxiv.org/abs/2503.14376
     """
-    F = jnp.cumsum(log_f)
+    F, i, p = _summed(log_f), i.astype(wide(i.dtype)), p.astype(wide(p.dtype))
     D = jnp.where(jnp.tri(len(F), dtype=bool), F[:, None] - F[None] + i[None], -jnp.inf)
     most = D.max(1)
     still = most == -jnp.inf
     peak = jnp.where(still, p + F, jnp.maximum(p + F, most))
     finite = jnp.where(peak == -jnp.inf, 0, peak)
-    old = jnp.exp(jnp.where(still, 0, p + F - finite))
-    new = jnp.exp(D - finite[:, None])
+    old = jnp.exp(jnp.where(still, 0, p + F - finite)).astype(q.dtype)
+    new = jnp.exp(D - finite[:, None]).astype(q.dtype)
+    peak = peak.astype(q.dtype)
     scores = new * (q @ k.T)
     read = old[:, None] * (q @ C.T) + scores @ v
     norm = jnp.maximum(jnp.abs(old * (q @ d) + scores.sum(1)), jnp.exp(-jnp.maximum(peak, -80)))
@@ -40,9 +43,18 @@ def fading(S, q, k, v, log_a):
 
     A step of log a = 0 and k = 0 changes nothing. Yang et al. 2024, https://arxiv.org/abs/2312.06635
     """
-    Λ = jnp.cumsum(log_a, 0)
-    ys = (q * jnp.exp(Λ)) @ S + _recent(q, k, v, Λ)
-    return jnp.exp(Λ[-1])[:, None] * S + (k * jnp.exp(Λ[-1:] - Λ)).T @ v, ys
+    Λ = _summed(log_a)
+    ys = (q * _exp(Λ, q)) @ S + _recent(q, k, v, Λ)
+    return _exp(Λ[-1], S)[:, None] * S + (k * _exp(Λ[-1:] - Λ, k)).T @ v, ys
+
+
+def _summed(logs):
+    """The sums up to each step, of which differences are taken, which 16 bits would not tell apart."""
+    return jnp.cumsum(logs, 0, dtype=wide(logs.dtype))
+
+
+def _exp(x, like):
+    return jnp.exp(x).astype(like.dtype)
 
 
 def _recent(q, k, v, Λ, block=8):
@@ -53,9 +65,9 @@ def _recent(q, k, v, Λ, block=8):
     q, k, v, Λ = jnp.pad(q, whole), jnp.pad(k, whole), jnp.pad(v, whole), jnp.pad(Λ, whole, mode="edge")
     begin = jnp.concatenate([jnp.zeros_like(Λ[:1]), Λ[block - 1 : -1 : block]])[:, None]
     past = jnp.arange(len(q))[None] < block * jnp.arange(len(begin))[:, None]
-    far = k[None] * jnp.exp(jnp.where(past[:, :, None], begin - Λ[None], -jnp.inf))
-    q, k, near, Λ = (x.reshape(-1, block, x.shape[-1]) for x in (q, k, v, Λ))
+    faded = k[None] * _exp(jnp.where(past[:, :, None], begin - Λ[None], -jnp.inf), k)
+    q, k, values, Λ = (x.reshape(-1, block, x.shape[-1]) for x in (q, k, v, Λ))
     gap = jnp.where(jnp.tri(block, dtype=bool)[None, :, :, None], Λ[:, :, None] - Λ[:, None], -jnp.inf)
-    near = jnp.einsum("btk,btjk,bjk->btj", q, jnp.exp(gap), k) @ near
-    far = jnp.einsum("btk,bjk->btj", q * jnp.exp(Λ - begin), far) @ v
+    near = jnp.einsum("btk,btjk,bjk->btj", q, _exp(gap, q), k) @ values
+    far = jnp.einsum("btk,bjk->btj", q * _exp(Λ - begin, q), faded) @ v
     return (near + far).reshape(-1, v.shape[-1])[:t]

@@ -26,8 +26,8 @@ def residual(cell: Cell) -> Cell:
 def skip(cell: Cell) -> Cell:
     """y = [x, cell(x)] on the last axis, so that what comes after sees the input and every layer before it.
 
-    Params, state and the promise `affine` are the cell's, which is of one step or over whole sequences. Raises
-    `ValueError` for an x that cannot be joined with y.
+    Params, state and the promises `affine` and `chunk` are the cell's, which is of one step or over whole sequences.
+    Raises `ValueError` for an x that cannot be joined with y.
 
     Example:
         >>> model = rnnjax.deep(lambda n, m: rnnjax.skip(rnnjax.gru(n, m)), 3, 4, layers=2)
@@ -72,12 +72,19 @@ def around(make, cell, join, init=None, inner=lambda params: params):
     def start(params):
         return cell.start(inner(params))
 
-    def step(params, state, x, *keep):
-        state, y = cell.step(inner(params), state, x, *keep)
-        y = join(params, x, y)
-        return state, select(*keep, y) if keep else y
+    def joined(run):
+        def step(params, state, x, *keep):
+            state, y = run(inner(params), state, x, *keep)
+            y = join(params, x, y)
+            return state, select(*keep, y) if keep else y
+
+        return run and step
+
+    def remade(change):
+        return make(change(cell))
 
     if cell.each is not None:
-        return Cell(init, start, step, each=make(cell.each), remade=lambda change: make(change(cell)))
-    affine = None if cell.affine is None else lambda params, x: cell.affine(inner(params), x)
-    return Cell(init, start, step, affine=affine)
+        return Cell(init, start, joined(cell.step), each=make(cell.each), remade=remade)
+    affine = cell.affine and (lambda params, x: cell.affine(inner(params), x))
+    promises = dict(affine=affine, chunk=joined(cell.chunk), remade=cell.remade and remade)
+    return Cell(init, start, joined(cell.step), **promises)

@@ -6,7 +6,8 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cell import Cell, PyTree, interned, kind, one_step, sizes
-from rnnjax.compose.memory import Memory, filled, look
+from rnnjax.compose.dropout import Noisy
+from rnnjax.compose.memory import Memory, look
 from rnnjax.weights import glorot
 
 
@@ -23,6 +24,8 @@ class AttendState(NamedTuple):
 
 def hidden(state):
     """The h of a state, which a GRU is all of; in a stack, of the last cell that has one."""
+    if isinstance(state, (Noisy, AttendState)):
+        return hidden(state[0])
     if type(state) is not tuple:
         return getattr(state, "h", None if hasattr(state, "_fields") else state)
     return next((h for s in reversed(state) if (h := hidden(s)) is not None), None)
@@ -52,7 +55,7 @@ def bahdanau(cell: Cell, m: int, k: int, score, *, query=hidden) -> Cell:
     Example:
         >>> decoder = rnnjax.bahdanau(rnnjax.lstm(2 + 8, 5), 5, 8, rnnjax.additive(6))
         >>> params = decoder.init(jax.random.key(0))
-        >>> state = rnnjax.attend_to(decoder.start(params), params, jax.random.normal(jax.random.key(1), (7, 8)))
+        >>> state = rnnjax.attend_to(decoder.start(params), jax.random.normal(jax.random.key(1), (7, 8)))
         >>> state, ys = rnnjax.scan(decoder).step(params, state, jnp.ones((4, 2)))
         >>> ys.shape, state.memory.weights.shape, bool(jnp.isclose(state.memory.weights.sum(), 1))
         ((4, 13), (7,), True)
@@ -92,7 +95,7 @@ def luong(cell: Cell, m: int, k: int, score, *, weight=glorot) -> Cell:
     Example:
         >>> decoder = rnnjax.luong(rnnjax.stack(rnnjax.gru(2, 5), rnnjax.gru(5, 5)), 5, 8, rnnjax.general)
         >>> params = decoder.init(jax.random.key(0))
-        >>> state = rnnjax.attend_to(decoder.start(params), params, jnp.ones((7, 8)))
+        >>> state = rnnjax.attend_to(decoder.start(params), jnp.ones((7, 8)))
         >>> state, ys = rnnjax.scan(decoder).step(params, state, jnp.ones((4, 2)))
         >>> print(ys.shape, 7 * state.memory.weights)
         (4, 5) [1. 1. 1. 1. 1. 1. 1.]
@@ -118,7 +121,9 @@ def _attending(where, cell, m, k, score, step, W):
 
     def start(params):
         dtype = jnp.result_type(*jax.tree.leaves(params))
-        return AttendState(cell.start(params.cell), filled(params.score, jnp.zeros((0, k), dtype), jnp.zeros(0, bool)))
+        return AttendState(
+            cell.start(params.cell), Memory(jnp.zeros((0, k), dtype), jnp.zeros(0, bool), jnp.zeros(0, dtype))
+        )
 
     return Cell(init, start, step)
 
@@ -127,6 +132,7 @@ def _sized(where, query, m):
     if getattr(query, "shape", None) != (m,):
         found = kind(query) if hasattr(query, "shape") else "none"
         raise ValueError(
-            f"{where}: the query must be of {m} numbers, but query is {found}. Give its size m, and a cell with an h."
+            f"{where}: the query must be of {m} numbers, but query is {found}. Give its size m, and a cell with an h, "
+            "or to bahdanau query=lambda state: ...."
         )
     return query

@@ -4,6 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cell import Cell, interned, one_step, sizes
+from rnnjax.compose.memory import given
 
 
 @interned
@@ -20,8 +21,8 @@ def dilated(cell: Cell, d: int) -> Cell:
         cell: a cell of one step.
         d: the dilation; 1 is the cell itself, with one more axis in its state.
 
-    Params: the cell's. State: its last d states, stacked, oldest first. Input and output: the cell's.
-    Raises `ValueError` unless d is positive.
+    Params: the cell's. State: its last d states, stacked, oldest first; keys, and an attended memory, are there once.
+    Input and output: the cell's. Raises `ValueError` unless d is positive.
 
     Example:
         >>> model = rnnjax.stack(rnnjax.gru(3, 4), rnnjax.dilated(rnnjax.gru(4, 4), 2))
@@ -34,11 +35,14 @@ def dilated(cell: Cell, d: int) -> Cell:
     one_step("dilated", cell)
     sizes("dilated", d=d)
 
+    def each(function, *states):
+        return jax.tree.map(lambda *s: s[-1] if given(s[0]) else function(*s), *states, is_leaf=given)
+
     def start(params):
-        return jax.tree.map(lambda s: jnp.broadcast_to(s, (d, *jnp.shape(s))), cell.start(params))
+        return each(lambda s: jnp.broadcast_to(s, (d, *jnp.shape(s))), cell.start(params))
 
     def step(params, ring, x):
-        state, y = cell.step(params, jax.tree.map(lambda s: s[0], ring), x)
-        return jax.tree.map(lambda old, s: jnp.concatenate([old[1:], s[None]]), ring, state), y
+        state, y = cell.step(params, each(lambda s: s[0], ring), x)
+        return each(lambda old, s: jnp.concatenate([old[1:], s[None]]), ring, state), y
 
     return Cell(cell.init, start, step)

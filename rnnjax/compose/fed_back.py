@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cell import Cell, interned, one_step, sizes
+from rnnjax.cell import Cell, interned, kind, one_step, sizes
 
 
 @interned
@@ -17,12 +17,12 @@ def fed_back(cell: Cell, m: int) -> Cell:
         m: size of the output.
 
     Params: the cell's. State: (state, y), with y = 0 at the start. Input: x (n,). Output: y' (m,). Raises `TypeError`
-    for a cell over whole sequences.
+    for a cell over whole sequences, and `ValueError` unless its output is (m,).
 
     Example:
         >>> decoder = rnnjax.fed_back(rnnjax.luong(rnnjax.gru(2 + 5, 5), 5, 8, rnnjax.general), 5)
         >>> params = decoder.init(jax.random.key(0))
-        >>> state = rnnjax.attend_to(decoder.start(params), params, jnp.ones((7, 8)))
+        >>> state = rnnjax.attend_to(decoder.start(params), jnp.ones((7, 8)))
         >>> state, ys = rnnjax.scan(decoder).step(params, state, jnp.ones((4, 2)))
         >>> ys.shape, bool((state[1] == ys[-1]).all())
         ((4, 5), True)
@@ -37,6 +37,10 @@ def fed_back(cell: Cell, m: int) -> Cell:
 
     def step(params, state, x):
         state, y = cell.step(params, state[0], jnp.concatenate([x, state[1]]))
+        if jnp.shape(y) != (m,):
+            raise ValueError(
+                f"fed_back: y must have {m} features, but y is {kind(y)}. Give the size of the output as m."
+            )
         return (state, y), y
 
     return Cell(cell.init, start, step)

@@ -33,6 +33,7 @@ def frozen(cell: Cell) -> Cell:
         without(cell.step),
         affine=without(cell.affine),
         whole=without(cell.whole),
+        chunk=without(cell.chunk),
         each=again(cell.each),
         one=again(cell.one),
         remade=None if cell.remade is None else lambda change: frozen(change(cell)),

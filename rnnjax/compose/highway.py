@@ -28,8 +28,8 @@ def highway(cell: Cell, n: int, *, weight=glorot, bias=biases(-1.0)) -> Cell:  #
         weight: initialiser of W (n, n).
         bias: initialiser of b (n,), by default -1; the paper has -1 to -3, the lower the deeper the stack.
 
-    Params: `HighwayParams(cell, W, b)`. State and the promise `affine`: the cell's. Raises `ValueError` if x has not n
-    features, or y not the type of x.
+    Params: `HighwayParams(cell, W, b)`. State and the promises `affine` and `chunk`: the cell's. Raises
+    `ValueError` if x has not n features, or y not the type of x.
 
     Example:
         >>> model = rnnjax.scan(rnnjax.highway(rnnjax.gru(4, 4), 4))

@@ -6,46 +6,46 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cell import PyTree, kind
+from rnnjax.compose.dropout import Lasting, Noise, Shared
 from rnnjax.loops.masked import select
 
 
 class Memory(NamedTuple):
-    """Places (S, k), what the score has computed of them, which are real (S,), and how the last step weighed each."""
+    """Places (S, k), which of them are real (S,), and how the last step weighed each."""
 
     places: jax.Array
-    keys: PyTree
     keep: jax.Array
     weights: jax.Array
 
 
-def filled(score: Any, places: jax.Array, keep: jax.Array) -> Memory:
-    """A memory that nothing has looked at."""
-    return Memory(places, score.keys(places), keep, jnp.zeros(keep.shape, places.dtype))
-
-
 def look(score: Any, query: jax.Array, memory: Memory) -> tuple[Memory, jax.Array]:
     """The memory weighed by softmax of how well each real place fits the query, and the context, Σ weight · place."""
-    places, keys, keep, _ = memory
-    fit = score.fit(query, keys)
+    places, keep, _ = memory
+    fit = score.fit(query, places)
     best = jnp.max(fit, where=keep, initial=jnp.finfo(fit.dtype).min)
     share = jnp.exp(jnp.where(keep, fit - jax.lax.stop_gradient(best), -jnp.inf))
     weights = share / jnp.where(keep.any(), share.sum(), 1)
-    return Memory(places, keys, keep, weights), weights @ places
+    return Memory(places, keep, weights), weights @ places
 
 
-def attend_to(state: PyTree, params: PyTree, places: jax.Array, *, lengths=None) -> PyTree:
+def given(part) -> bool:
+    """Whether a part of a state is put there by `seed` or `attend_to`, and is no state that steps make."""
+    return isinstance(part, (Noise, Lasting, Shared, Memory))
+
+
+def attend_to(state: PyTree, places: jax.Array, *, lengths=None) -> PyTree:
     """Give every attending cell of a model what an encoder has said: the state to begin decoding from.
 
     Args:
         state: the model's state, as `start` gives it, or that of `batch(model, B)`.
-        params: the model's params: what a score computes of the memory alone is computed here, once.
         places: the encoder's outputs (S, k), or (B, S, k).
         lengths: how many places are real, an integer, or (B,) of them; the rest is padding, with any content, and
             has weight 0. With a length of 0 the context is 0. It may be a traced array.
 
-    Call it inside the function that you differentiate, for the gradients of the encoder, and of what the score has
-    computed here, come back through the state. `Memory.weights` in the state after a step is where the step has
-    looked. Raises `TypeError` for a model that does not attend, `ValueError` for arrays that do not fit.
+    The encoder's gradient comes back through the state: call this inside the function that you differentiate. An online
+    gradient begins from its result, `rtrl(model).begun(params, attend_to(...), x)`. `Memory.weights` in the state after
+    a step is where the step has looked. Raises `TypeError` for a model that does not attend, and `ValueError` for
+    arrays that do not fit.
 
     Example:
         >>> encoder = rnnjax.bidirectional(rnnjax.gru(3, 4), rnnjax.gru(3, 4))
@@ -55,13 +55,12 @@ def attend_to(state: PyTree, params: PyTree, places: jax.Array, *, lengths=None)
         >>> lengths = jnp.array([7, 2])
         >>> _, said = rnnjax.apply(encoder, first, jnp.ones((2, 7, 3)), lengths=lengths)
         >>> state = rnnjax.batch(decoder, 2).start(second)
-        >>> state = rnnjax.attend_to(state, second, said, lengths=lengths)
+        >>> state = rnnjax.attend_to(state, said, lengths=lengths)
         >>> state, ys = rnnjax.apply(decoder, second, jnp.ones((2, 4, 2)), state=state)
         >>> ys.shape, bool((state[0].memory.weights[1, 2:] == 0).all())
         ((2, 4, 2), True)
     """
     parts, tree = jax.tree.flatten(state, is_leaf=_is_memory)
-    scores = iter(filter(_is_score, jax.tree.leaves(params, is_leaf=_is_score)))
     if not any(map(_is_memory, parts)):
         raise TypeError("attend_to: the model must attend, but its state has no memory. Build it of bahdanau or luong.")
     places = jnp.asarray(places)
@@ -78,16 +77,22 @@ def attend_to(state: PyTree, params: PyTree, places: jax.Array, *, lengths=None)
             f"attend_to: lengths must be one integer a memory, but lengths is {kind(real)} and places is "
             f"{kind(places)}. Count real places."
         )
+    S = places.shape[-2]
+    if not isinstance(real, jax.core.Tracer) and not ((0 <= real) & (real <= S)).all():
+        raise ValueError(
+            f"attend_to: lengths must be in 0 ... {S}, but lengths goes from {real.min()} to {real.max()}. "
+            "Pad the memory to the longest."
+        )
     at = jax.lax.broadcasted_iota(real.dtype, places.shape[:-1], len(lanes))
     keep = at < jnp.broadcast_to(real, lanes)[..., None]
     places = select(keep, places)
-    full = [filled(next(scores), places, keep) if _is_memory(part) else part for part in parts]
+    weights = jnp.zeros_like(places[..., 0])
+    full = [
+        Memory(places.astype(part.places.dtype), keep, weights.astype(part.places.dtype)) if _is_memory(part) else part
+        for part in parts
+    ]
     return jax.tree.unflatten(tree, full)
 
 
 def _is_memory(part):
     return isinstance(part, Memory)
-
-
-def _is_score(part):
-    return hasattr(part, "fit")

@@ -4,8 +4,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cell import Cell, interned, kind, one_step
-from rnnjax.compose.dropout import Lasting, Noise, Shared
-from rnnjax.compose.memory import Memory
+from rnnjax.compose.memory import given
 
 
 @interned
@@ -14,8 +13,10 @@ def resettable(cell: Cell) -> Cell:
 
         s', y = cell(start if reset else s, x)
 
-    So reset marks the first step of an episode. A step that a mask leaves out does nothing, a reset neither. The
-    keys of a seeded cell and the memory of an attending one stay through resets, and params in `start` learn from each.
+    So reset marks the first step of an episode that is run, in a reversed run its last in time: for two directions give
+    each its own. A `zoneout` or `dilated` goes inside, or the old episode comes back through it. A step that a mask
+    leaves out does nothing, a reset neither. The keys of a seeded cell and the memory of an attending one stay through
+    resets, and params in `start` learn from each.
 
     Args:
         cell: a cell of one step, as a stack of such cells.
@@ -35,8 +36,8 @@ def resettable(cell: Cell) -> Cell:
 
     def anew(params, state, reset):
         return jax.tree.map(
-            lambda old, new: old if _given(old) else jnp.where(reset, new, old),
-            state, cell.start(params), is_leaf=_given,
+            lambda old, new: old if given(old) else jnp.where(reset, new, old),
+            state, cell.start(params), is_leaf=given,
         )  # fmt: skip
 
     def step(params, state, x):
@@ -59,8 +60,3 @@ def _opened(x):
             "Use scan for a time axis and batch (or apply) for a batch axis."
         )
     return x
-
-
-def _given(leaf):
-    """Whether a part of a state was put there by `seed` or `attend_to`, and not by `start`."""
-    return isinstance(leaf, (Noise, Lasting, Shared, Memory))

@@ -1,8 +1,8 @@
 """How well a query fits each place of a memory: the scoring functions of `bahdanau` and `luong`.
 
-A score is a tuple of its weights with two methods: `keys(memory)`, what of the memory is worth computing once, and
-`fit(query, keys)`, one number a place. `additive`, `general` and `dot` say how one starts, `key, m, k -> score` for
-a query of m numbers and places of k; so may any function of yours.
+A score is a tuple of its weights with a method `fit(query, places)`, one number a place. What it computes of the places
+alone runs once a sequence by `deferred`, for they stay as they are. `additive`, `general` and `dot` say how one starts,
+`key, m, k -> score` for a query of m numbers and places of k; so may any function of yours.
 """
 
 from typing import NamedTuple
@@ -20,29 +20,20 @@ class Additive(NamedTuple):
     V: jax.Array
     v: jax.Array
 
-    def keys(self, memory):
-        return memory @ self.V
-
-    def fit(self, query, keys):
-        return jnp.tanh((query @ self.W)[None] + keys) @ self.v
+    def fit(self, query, places):
+        return jnp.tanh((query @ self.W)[None] + places @ self.V) @ self.v
 
 
 class General(NamedTuple):
     W: jax.Array
 
-    def keys(self, memory):
-        return memory @ self.W.T
-
-    def fit(self, query, keys):
-        return keys @ query
+    def fit(self, query, places):
+        return (places @ self.W.T) @ query
 
 
 class Dot(NamedTuple):
-    def keys(self, memory):
-        return memory
-
-    def fit(self, query, keys):
-        return keys @ query
+    def fit(self, query, places):
+        return places @ query
 
 
 @interned

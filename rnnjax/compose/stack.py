@@ -38,7 +38,9 @@ def stack(*cells: Cell) -> Cell:
             after.append(s)
         return tuple(after), x
 
-    sequence = {}
+    def remade(change):
+        return stack(*map(change, runs))
+
     if over_time:
-        sequence = dict(each=stack(*(c.each for c in runs)), remade=lambda change: stack(*map(change, runs)))
-    return Cell(init, start, step, **sequence)
+        return Cell(init, start, step, each=stack(*(c.each for c in runs)), remade=remade)
+    return Cell(init, start, step, remade=remade if any(c.remade for c in runs) else None)

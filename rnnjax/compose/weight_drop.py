@@ -1,10 +1,13 @@
 """`weight_drop(cell, rate)`: dropout of recurrent weights."""
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 
 from rnnjax.cell import Cell, interned
 from rnnjax.compose.dropout import Noisy, Shared, dropped, share
+from rnnjax.compose.variational import Dropped
 
 
 def recurrent(path):
@@ -51,7 +54,7 @@ def weight_drop(cell: Cell, rate: float, *, where=recurrent) -> Cell:
         paths, weights, tree = named(params)
         for i, path in enumerate(paths):
             if where(path):
-                weights[i] = dropped(jax.random.fold_in(key, i), rate, weights[i])
+                weights[i] = thinned(jax.random.fold_in(key, i), rate, weights[i])
         return tree.unflatten(weights)
 
     def step(params, state, x, *keep):
@@ -67,9 +70,14 @@ def weight_drop(cell: Cell, rate: float, *, where=recurrent) -> Cell:
 
 def named(params):
     """The paths of params, as `0/U`, the arrays, and their tree."""
-    leaves, tree = jax.tree.flatten_with_path(params)
+    leaves, tree = jax.tree.flatten_with_path(params, is_leaf=lambda w: isinstance(w, Dropped))
     paths = [jax.tree_util.keystr(path, simple=True, separator="/") for path, _ in leaves]
     return paths, [w for _, w in leaves], tree
+
+
+def thinned(key, rate, w):
+    """Weights with some of them dropped, also where a `recurrent_dropout` stands around."""
+    return replace(w, U=dropped(key, rate, w.U)) if isinstance(w, Dropped) else dropped(key, rate, w)
 
 
 def first(key):

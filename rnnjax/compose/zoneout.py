@@ -7,6 +7,7 @@ import jax.numpy as jnp
 
 from rnnjax.cell import Cell, interned, one_step
 from rnnjax.compose.dropout import Noise, Noisy, share
+from rnnjax.compose.memory import given
 
 
 @interned
@@ -17,8 +18,8 @@ def zoneout(cell: Cell, rate: Any) -> Cell:
         s' = rate s + (1 - rate) cell(s, x)      silent: the mean
 
     Where y is a part of the new state, as the h' of an LSTM, it is what came of that part; any other y is the cell's
-    (also that of a step which is compiled by a `jit` of its own, and has lost the sameness). Integers, booleans and
-    keys in the state have no zoneout.
+    (also that of a step which is compiled by a `jit` of its own, and has lost the sameness). Integers, booleans, keys
+    and an attended memory in the state have no zoneout. Give p of `slstm` and `mlstm`, which starts at -∞, the rate 0.
 
     Args:
         cell: a cell of one step.
@@ -47,7 +48,8 @@ def zoneout(cell: Cell, rate: Any) -> Cell:
 
     def rates(state):
         try:
-            return jax.tree.leaves(jax.tree.map(lambda r, part: jax.tree.map(lambda _: r, part), rate, state))
+            each = jax.tree.map(lambda r, part: jax.tree.map(lambda _: r, part, is_leaf=given), rate, state)
+            return jax.tree.leaves(each)
         except ValueError as error:
             raise TypeError(
                 f"zoneout: rate must be a number, or a tree of them like the state, but rate is {rate} and the state "
@@ -57,11 +59,11 @@ def zoneout(cell: Cell, rate: Any) -> Cell:
     def step(params, state, x):
         before, noise = state
         after, y = cell.step(params, before, x)
-        parts, tree = jax.tree.flatten(after)
+        parts, tree = jax.tree.flatten(after, is_leaf=given)
         key = None if noise.key is None else jax.random.fold_in(noise.key, noise.step)
         zoned = [
             rest(key, i, rate, old, new)
-            for i, (rate, old, new) in enumerate(zip(rates(after), jax.tree.leaves(before), parts))
+            for i, (rate, old, new) in enumerate(zip(rates(after), jax.tree.leaves(before, is_leaf=given), parts))
         ]
         y = jax.tree.map(lambda y: next((now for part, now in zip(parts, zoned) if part is y), y), y)
         noise = noise if key is None else Noise(noise.key, noise.step + 1)
@@ -72,7 +74,7 @@ def zoneout(cell: Cell, rate: Any) -> Cell:
 
 def rest(key, i, rate, old, new):
     """The i-th part of a state, of which a share rests, or with no key all of it by that share."""
-    if not jnp.issubdtype(new.dtype, jnp.inexact):
+    if given(new) or rate == 0 or not jnp.issubdtype(new.dtype, jnp.inexact):
         return new
     if key is None:
         return rate * old + (1 - rate) * new

@@ -4,7 +4,8 @@ import functools
 
 import jax
 
-from rnnjax.loops.carry import apart, before, checked, placed, steps
+from rnnjax.cell import kind
+from rnnjax.loops.carry import apart, before, begun, steps
 from rnnjax.loops.recurrence import recurrence
 from rnnjax.loops.rolled import rolled
 from rnnjax.loops.sharded import across, final
@@ -59,12 +60,20 @@ def associative(cell, params, state, xs, *, reverse=False, axis=None):
 def _run(cell, reverse, axis, params, state, xs):
     """All steps, or where time lies across a mesh axis those of this device."""
     params, _ = apart(params, xs)
-    body = checked("associative", cell, params)
-    state = placed(body, state, xs, params)
-    jax.eval_shape(body, state, jax.tree.map(lambda x: x[0], xs))
+    state = begun("associative", cell, params, state, xs)
     a, b = jax.vmap(cell.affine, (None, 0))(params, xs)
+    jax.tree.map(_fits, a, b, state)
+    a, b = (jax.tree.map(lambda v, s: v.astype(s.dtype), its, state) for its in (a, b))
     pairs = jax.tree.map(functools.partial(recurrence, reverse, axis), a, b, state)
     begin, after = jax.tree.transpose(jax.tree.structure(state), jax.tree.structure((0, 0)), pairs)
     states = jax.tree.map(functools.partial(before, reverse=reverse), after, begin)
     _, ys = jax.vmap(cell.step, (None, 0, 0))(params, states, xs)
     return jax.tree.map(functools.partial(final, axis=axis, reverse=reverse), after), ys
+
+
+def _fits(a, b, s):
+    if b.shape[1:] != s.shape or a.ndim != b.ndim:
+        raise TypeError(
+            "associative: affine must give a with as many axes as the state, and b of its shape, but over time a is "
+            f"{kind(a)}, b is {kind(b)} and the state {kind(s)}. Broadcast them inside affine."
+        )

@@ -44,6 +44,15 @@ def typed(body, state, x):
     return jax.tree.map(lambda s, after: jax.lax.convert_element_type(s, after.dtype), state, after)
 
 
+def begun(where, cell, params, state, xs):
+    """The state that a loop begins from, `placed` and `typed`, of a step that has been held to its contract."""
+    body = checked(where, cell, params)
+    first = jax.tree.map(lambda x: x[0], xs)
+    state = typed(body, placed(body, state, xs, params), first)
+    jax.eval_shape(body, state, first)
+    return state
+
+
 def before(after, begin, *, reverse):
     """What a state is before each step, from what it is after each, and at the begin."""
     parts = [after[1:], begin[None]] if reverse else [begin[None], after[:-1]]

@@ -7,7 +7,7 @@ import jax
 from rnnjax.cell import sizes
 from rnnjax.loops.carry import checked, placed, steps, typed
 from rnnjax.loops.deferred import deferred
-from rnnjax.loops.segments import segmented
+from rnnjax.loops.segments import even, segmented
 from rnnjax.loops.treeverse import treeverse
 
 
@@ -43,7 +43,7 @@ def checkpointed(cell, params, state, xs, *, reverse=False, segments=None, snaps
     given = dict(segments=segments, snapshots=snapshots)
     sizes("checkpointed", **{name: number for name, number in given.items() if number is not None})
     if segments is None:
-        segments = max(1, _even(T, math.isqrt(T)) if snapshots is None else math.ceil(T / _even(T, snapshots)))
+        segments = max(1, even(T, math.isqrt(T)) if snapshots is None else math.ceil(T / even(T, snapshots)))
     if segments > max(T, 1):
         raise ValueError(
             f"checkpointed: segments must be at most the {T} steps, but segments is {segments}. Give fewer."
@@ -64,10 +64,3 @@ def checkpointed(cell, params, state, xs, *, reverse=False, segments=None, snaps
         return treeverse(run, state, xs, snapshots=snapshots, reverse=reverse)
 
     return segmented(over, segment, state, xs, size, reverse=reverse)
-
-
-def _even(T, near):
-    """The divisor of T nearest to `near`, or that itself if none is within a factor of 2."""
-    near = max(1, near)
-    divisors = [k for k in range(max(1, near // 2), 2 * near + 1) if T % k == 0]
-    return min(divisors, key=lambda k: abs(k - near), default=near)

@@ -5,9 +5,9 @@ import jax.numpy as jnp
 
 from rnnjax.cell import sizes
 from rnnjax.loops.associative import associative
-from rnnjax.loops.carry import checked, placed, steps
+from rnnjax.loops.carry import begun, steps
 from rnnjax.loops.rolled import rolled
-from rnnjax.loops.segments import segmented
+from rnnjax.loops.segments import even, segmented
 
 
 def chunked(cell, params, state, xs, *, size=None, reverse=False):
@@ -17,7 +17,8 @@ def chunked(cell, params, state, xs, *, size=None, reverse=False):
     with a matrix for a state do, else by `associative`. Steps that are left over are a shorter chunk. The gradient
     keeps one state a chunk and runs each chunk once more, which on a CPU takes less time than to keep its
     activations. In either direction, with masks and any first state; derivatives of any order, `vmap`,
-    `jax.checkpoint`. Without a `size` it is `chunk_size`.
+    `jax.checkpoint`. Without a `size` it is about `chunk_size`, a divisor of
+    T if one is near.
 
     Raises `TypeError` if the cell promises neither, and `ValueError` unless size is positive.
 
@@ -35,13 +36,11 @@ def chunked(cell, params, state, xs, *, size=None, reverse=False):
             f"chunked: the cell must promise chunk or affine, but {cell} does neither. Use deferred, or where "
             "state' = a * state + b give the Cell the promise affine: params, x -> (a, b)."
         )
-    size = chunk_size(cell, state) if size is None else size
+    size = even(T, chunk_size(cell, state)) if size is None else size
     sizes("chunked", size=size)
     if T == 0 or not jax.tree.leaves(state):
         return rolled(cell, params, state, xs, reverse=reverse)
-    body = checked("chunked", cell, params)
-    state = placed(body, state, xs, params)
-    jax.eval_shape(body, state, jax.tree.map(lambda x: x[0], xs))
+    state = begun("chunked", cell, params, state, xs)
 
     def flipped(tree):
         return jax.tree.map(lambda x: x[::-1], tree) if reverse else tree
@@ -52,12 +51,10 @@ def chunked(cell, params, state, xs, *, size=None, reverse=False):
         state, ys = cell.chunk(params, state, flipped(xs))
         return state, flipped(ys)
 
-    chunk = jax.checkpoint(chunk, prevent_cse=False)
-
     def over(state, xs):
-        return jax.lax.scan(chunk, state, xs, reverse=reverse)
+        return jax.lax.scan(jax.checkpoint(chunk, prevent_cse=False), state, xs, reverse=reverse)
 
-    return segmented(over, chunk, state, xs, min(size, T), reverse=reverse)
+    return segmented(over, jax.checkpoint(chunk), state, xs, min(size, T), reverse=reverse)
 
 
 def chunk_size(cell, state):

@@ -28,12 +28,13 @@ def masked(cell: Cell) -> Cell:
 
     def affine(params, x):
         x, keep = x
-        a, b = cell.affine(params, x)
+        a, b = jax.tree.map(jnp.asarray, cell.affine(params, x))
         return select(keep, a, jax.tree.map(jnp.ones_like, a)), select(keep, b)
 
     def chunk(params, state, xs, *more):
         xs, keep = xs
         keep = select(*more, keep) if more else keep
+        xs = jax.tree.map(lambda x: select(keep, x) if jnp.issubdtype(x.dtype, jnp.inexact) else x, xs)
         state, ys = cell.chunk(params, state, xs, keep)
         return state, select(keep, ys)
 

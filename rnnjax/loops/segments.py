@@ -11,8 +11,8 @@ def segmented(over, one, state, xs, size, *, reverse=False):
     """
 
     def stacked(state, xs):
-        state, ys = over(state, jax.tree.map(lambda x: x.reshape(-1, size, *x.shape[1:]), xs))
-        return state, jax.tree.map(lambda y: y.reshape(-1, *y.shape[2:]), ys)
+        state, ys = over(state, jax.tree.map(lambda x: x.reshape(len(x) // size, size, *x.shape[1:]), xs))
+        return state, jax.tree.map(lambda y: y.reshape(y.shape[0] * y.shape[1], *y.shape[2:]), ys)
 
     T = len(jax.tree.leaves(xs)[0])
     rest = T % size
@@ -27,3 +27,10 @@ def segmented(over, one, state, xs, size, *, reverse=False):
         state, first = stacked(state, first)
         state, last = one(state, last)
     return state, jax.tree.map(lambda *ys: jnp.concatenate(ys), first, last)
+
+
+def even(T, near):
+    """The divisor of T nearest to `near`, or that itself if none is within a factor of 2."""
+    near = max(1, near)
+    divisors = [k for k in range(max(1, near // 2), 2 * near + 1) if T % k == 0]
+    return min(divisors, key=lambda k: abs(k - near), default=near)

@@ -33,9 +33,13 @@ def across(where, axis, run, params, state, xs, *, T):
             f"Pad xs to {T + -T % devices} steps and leave the others out with the mask keep."
         )
     if dict(zip(mesh.axis_names, mesh.axis_types))[axis] == jax.sharding.AxisType.Explicit:
-        xs = jax.tree.map(lambda x: jax.sharding.reshard(x, jax.P(axis, *jax.typeof(x).sharding.spec[1:])), xs)
+        xs = jax.tree.map(lambda x: jax.sharding.reshard(x, jax.P(axis, *_without(axis, x)[1:])), xs)
     specs = dict(in_specs=(jax.P(), jax.P(), jax.P(axis)), out_specs=(jax.P(), jax.P(axis)))
     return jax.jit(jax.shard_map(run, axis_names={axis}, **specs))(params, state, xs)
+
+
+def _without(axis, x):
+    return [None if name == axis else name for name in jax.typeof(x).sharding.spec]
 
 
 def everyone(x, axis):

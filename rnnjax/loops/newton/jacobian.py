@@ -6,6 +6,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
+from rnnjax.cell import wide
+
 
 class Jacobian(NamedTuple):
     """One way to write the Jacobians ∂f/∂s of steps.
@@ -43,6 +45,11 @@ class Jacobian(NamedTuple):
         return after, self.of(matrix)
 
 
+def _solved(J, K):
+    dtype = wide(J.dtype)  # LAPACK knows no 16 bits
+    return jnp.linalg.solve(J.astype(dtype), K.astype(dtype)).astype(J.dtype)
+
+
 full_jacobian = Jacobian(
     "full_jacobian",
     of=lambda matrix: matrix,
@@ -50,7 +57,7 @@ full_jacobian = Jacobian(
     times=jnp.matmul,
     on=jnp.matmul,
     flipped=lambda J: J.T,
-    under=jnp.linalg.solve,
+    under=_solved,
 )
 
 diagonal_jacobian = Jacobian(

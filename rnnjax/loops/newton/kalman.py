@@ -1,18 +1,18 @@
-"""A damped Newton step as a Kalman filter: the states of the last iteration are noisy observations of the next."""
+"""A damped Newton step as a Kalman filter: the last states are noisy observations of the next."""
 
 import jax
 import jax.numpy as jnp
 
 
-def damped(jacobian, J, b, last, λ, P):
-    """The recurrence (J', b') whose states are the filter's means, and the covariance after its last step.
+def damped(jacobian, J, b, λ, P):
+    """The recurrence (J', b') whose d are the filter's means, and the covariance after its last step.
 
-        s' = J s + b + N(0, 1),   last = s' + N(0, 1/λ)
+        d' = J d + b + N(0, 1),   0 = d' + N(0, 1/λ)
         Q = J P Jᵀ + 1
-        J' = (1 + λ Q)⁻¹ J,   b' = (1 + λ Q)⁻¹ (b - last) + last,   P' = (1 + λ Q)⁻¹ Q
+        J' = (1 + λ Q)⁻¹ J,   b' = (1 + λ Q)⁻¹ b,   P' = (1 + λ Q)⁻¹ Q
 
-    The larger λ, the closer the states stay to the `last` ones. The covariances P do not wait for the states, and are
-    an associative recurrence of their own.
+    The larger λ, the smaller the steps d away from the last states. The covariances P do not wait for d, and are an
+    associative recurrence of their own.
 
     Särkkä & García-Fernández 2021, https://arxiv.org/abs/1905.13002
     """
@@ -32,10 +32,10 @@ def damped(jacobian, J, b, last, λ, P):
         back = times(flipped(A), under(one + times(H, C), H))
         return times(B, under(one + times(C, H), A)), after(second, C), times(back, A) + G
 
-    def filtered(J, b, last, P):
+    def filtered(J, b, P):
         shrink = under(one + λ * (times(times(J, P), flipped(J)) + one), one)
-        return times(shrink, J), jacobian.on(shrink, b - last) + last
+        return times(shrink, J), jacobian.on(shrink, b)
 
     elements = jax.lax.associative_scan(jax.vmap(compose), jax.vmap(begin)(J))
     covariances = jnp.concatenate([P[None], jax.vmap(after, (0, None))(elements, P)])
-    return *jax.vmap(filtered)(J, b, last, covariances[:-1]), covariances[-1]
+    return *jax.vmap(filtered)(J, b, covariances[:-1]), covariances[-1]

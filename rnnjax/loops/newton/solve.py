@@ -4,8 +4,8 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cell import kind, sizes
-from rnnjax.loops.carry import checked, placed, steps, typed
-from rnnjax.loops.newton.jacobian import full_jacobian
+from rnnjax.loops.carry import begun, steps
+from rnnjax.loops.newton.jacobian import Jacobian, full_jacobian
 from rnnjax.loops.newton.linear import parallel, stepwise
 from rnnjax.loops.newton.streams import Solution, streams
 from rnnjax.loops.rolled import rolled
@@ -14,7 +14,7 @@ from rnnjax.loops.rolled import rolled
 def newton(cell, params, state, xs, **options):
     """Run any cell over time-leading `xs` in parallel over time, by Newton's method for all its states at once.
 
-        s'_t = f(s_(t-1), x_t) + J_t (s'_(t-1) - s_(t-1)),   J_t = ∂f/∂s there
+        s'_t = f(s_(t-1), x_t) + J_t (s'_(t-1) - s_(t-1)),   J_t = ∂f/∂s at s_(t-1)
 
     An iteration takes f and J of all steps and solves a linear recurrence, which is associative, until the states are
     those of the steps one after another. Where that fails, they are run so instead. `solve` is this loop with a
@@ -57,8 +57,9 @@ def solve(
         linear: the linear recurrence, `stepwise` or `parallel` of `rnnjax.loops.newton.linear`, by default the former
             on a CPU and the latter elsewhere.
 
-    Raises `TypeError` if the state is not all of floating-point numbers. Under a `vmap` of your own the steps are run
-    in sequence as well, whatever converges; `batch` runs them so only where it must.
+    Raises `TypeError` if the state is not all of floating-point numbers, `ValueError` for options out of range. Under
+    a `vmap` of your own the steps are run in sequence as well, whatever converges; `batch` runs them so only where it
+    must. What is chosen by backend is chosen for that of the process, also when exporting for another.
 
         >>> cell = rnnjax.lstm(3, 4)
         >>> params = cell.init(jax.random.key(0))
@@ -70,12 +71,16 @@ def solve(
     sizes("newton", most=most, **({} if size is None else {"size": size}))
     if not damping >= 0:
         raise ValueError(f"newton: damping must not be negative, but damping is {damping}. Give 0 for none.")
-    body = checked("newton", cell, params)
-    state = typed(body, placed(body, state, xs, params), jax.tree.map(lambda x: x[0], xs)) if T else state
-    _floating(state)
+    if not isinstance(jacobian, Jacobian):
+        raise TypeError(f"newton: jacobian must be full_jacobian or diagonal_jacobian, but jacobian is {jacobian!r}.")
+    if not (linear is None or callable(linear)):
+        raise TypeError(f"newton: linear must be a function, stepwise or parallel, but linear is {linear!r}.")
     if T == 0 or not jax.tree.leaves(state):
-        done = jnp.int32(0), jnp.zeros(()), jnp.array(True)
+        lanes = () if cell.one is None else jax.tree.leaves(xs)[0].shape[1:2]
+        done = jnp.int32(0), jnp.zeros(lanes), jnp.ones(lanes, bool)
         return Solution(*rolled(cell, params, state, xs, reverse=reverse), *done)
+    state = begun("newton", cell, params, state, xs)
+    _floating(state)
     if tolerance is None:
         tolerance = max(float(jnp.finfo(s.dtype).eps) for s in jax.tree.leaves(state)) ** 0.75
     linear = linear or (stepwise if jax.default_backend() == "cpu" else parallel)

@@ -16,7 +16,7 @@ class Solution(NamedTuple):
     """What `solve` found: `state` and `ys` as from any loop, and how it got there.
 
     - `iterations`: how many it took;
-    - `residual`: the largest |f(s) - s'| / (1 + |f(s)|) of the states found, of each stream of a batch;
+    - `residual`: the largest |f(s) - s'| / (1 + |f(s)|) of the last iteration's states, of each stream of a batch;
     - `converged`: whether that is within the tolerance. If it is not for any stream, all have been run in sequence.
     """
 
@@ -43,7 +43,7 @@ def streams(cell, params, state, xs, *, linear, size, **options):
     def f(given, s, x):
         return step(given[0], s, x, *given[1])
 
-    held = HELD.get(jax.default_backend(), 2**28) // (first.itemsize * first.size * first.shape[1])
+    held = HELD.get(jax.default_backend(), 2**28) // max(1, first.itemsize * first.size * first.shape[1])
     size = min(size or max(1, held), len(jax.tree.leaves(xs)[0]))
     still = jax.lax.stop_gradient(((params, closed), first, xs))
     states, *report = iterate(f, *still, linear=linear, size=size, **options)
