@@ -9,6 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from jax.flatten_util import ravel_pytree
+from test_deferred import everything, jaxprs
 
 import rnnjax as r
 from conftest import (
