@@ -25,7 +25,7 @@ def apply(model: Cell, params: Any, xs: Any, *, lengths=None, state=None, key=No
             with any content. The state is then the one after each sequence's own last step (in a reversed
             direction its first), and ys is zero on the padding. It may be a traced array.
         state: the state to go on from, with a leading axis B; by default the model's start.
-        key: turns on dropout, as `seed` does.
+        key: turns on dropout and all other noise, as `seed` does.
 
     Compiled once for each model and shape. Raises `TypeError` and `ValueError` for arguments that do not fit.
 

@@ -193,7 +193,7 @@ def test_check(name):
 def test_promises_are_dropped():
     """Where a step is changed, what was promised of it is gone."""
     cell = r.mlstm(n, m)
-    for changed in r.stack(cell), r.residual(r.mlstm(n, n)), r.dilated(cell, 2), r.with_loss(cell, squared):
+    for changed in r.stack(cell), r.dilated(cell, 2), r.with_loss(cell, squared), r.resettable(cell):
         assert changed.chunk is None
     assert r.batch(cell, 2).chunk and r.masked(cell).chunk
     assert r.batch(mingru(n, m), 2).chunk is None and r.masked(mingru(n, m)).chunk is None
@@ -208,3 +208,30 @@ def test_refused():
         r.scan(cell, r.chunked).step(*problem(cell, T))
     with pytest.raises(ValueError, match=r"^chunked: size must be a positive int, but size is 0\."):
         r.scan(r.mlstm(n, m), r.chunked, size=0).step(*problem(r.mlstm(n, m), T))
+
+
+@pytest.mark.parametrize("build", [lambda: r.mlstm(8, 8, heads=2), lambda: r.gla(8, 8, 8)])
+def test_sixteen_bits(build):
+    """In bfloat16, where sums of logarithms would not be told apart: as near to float64 as the steps, or nearer."""
+    cell = build()
+    params, xs = params_of(cell), jnp.asarray(inputs(64, 8))
+
+    def run(loop, dtype, **options):
+        at = jax.tree.map(lambda a: a.astype(dtype), params)
+        return r.scan(cell, loop, **options).step(at, cell.start(at), xs.astype(dtype))[1].astype(float)
+
+    exact = run(r.rolled, jnp.float64)
+    off = [
+        jnp.abs(run(loop, jnp.bfloat16, **o) - exact).mean() for loop, o in ((r.chunked, dict(size=64)), (r.rolled, {}))
+    ]
+    assert off[0] < 1.5 * off[1]
+
+
+@pytest.mark.parametrize("name", ["mlstm", "gla"])
+def test_nothing_comes_out_of_holes(name):
+    """NaN and infinity at masked steps do no harm, as they do none step by step."""
+    cell = {"mlstm": r.mlstm(n, m), "gla": r.gla(n, 3, m)}[name]
+    params, keep = params_of(cell), jnp.arange(T) % 3 > 0
+    xs = jnp.where(keep[:, None], jnp.asarray(inputs(T, n)), jnp.nan)
+    one, other = (r.scan(cell, loop).step(params, cell.start(params), xs, keep) for loop in (r.chunked, r.rolled))
+    same(one, other, **EXACT)

@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.nn import sigmoid, softmax, softplus
 
-from rnnjax.cell import Cell, PyTree, features, interned, sizes
+from rnnjax.cell import Cell, PyTree, features, interned, kind, one_step, sizes
 from rnnjax.cells.lstm import lstm
 from rnnjax.weights import glorot, zeros
 
@@ -62,6 +62,7 @@ def ntm(n: int, m: int, slots: int, width: int, *, controller=lstm, weight=gloro
     if slots < 3:
         raise ValueError(f"ntm: a shift must lead to three slots, but slots is {slots}. Give at least 3.")
     inner, ask = controller(n + width, m), 4 * width + 12
+    one_step("ntm", inner)
 
     def init(key):
         c, W, b = jax.random.split(key, 3)
@@ -87,6 +88,8 @@ def ntm(n: int, m: int, slots: int, width: int, *, controller=lstm, weight=gloro
         features("ntm", x, n)
         c, M, r, w = state
         c, h = inner.step(params.controller, c, jnp.concatenate([x, r]))
+        if jnp.shape(h) != (m,):
+            raise ValueError(f"ntm: the controller must give {m} numbers, but its y is {kind(h)}. Give such an m.")
         heads, e, a = jnp.split(h @ params.W + params.b, [2 * (width + 6), 3 * width + 12])
         w = jax.vmap(address, (0, None, 0))(heads.reshape(2, width + 6), M, w)
         reads, writes = w

@@ -47,6 +47,8 @@ def bidirectional(forward: Cell, backward: Cell, *, join=concatenate, loop=defer
     """
     one_step("bidirectional", forward)
     one_step("bidirectional", backward)
+    if "reverse" in options:
+        raise TypeError("bidirectional: each direction must have its own, but reverse is given. Leave it out.")
     ahead, behind = scan(forward, loop, **options), scan(backward, loop, reverse=True, **options)
 
     def init(key):

@@ -41,6 +41,9 @@ def deep(
     Graves et al. 2013, https://arxiv.org/abs/1303.5778
     """
     sizes("deep", layers=layers)
+    if join is not concatenate and not bidirectional:
+        raise ValueError("deep: join must have two directions, but bidirectional is False. Give bidirectional=True.")
+    between = [drop(dropout)] * bool(dropout)
     parts, width = [], n
     for layer in range(layers):
         one = cell(width, m)
@@ -49,7 +52,7 @@ def deep(
         else:
             parts.append(scan(one, loop, **options))
         if layer < layers - 1:
-            parts += [drop(dropout)] * bool(dropout)
+            parts += between
             width = _width(one, width, m, join if bidirectional else None)
     return stack(*parts)
 

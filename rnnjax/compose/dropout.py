@@ -34,12 +34,13 @@ class Noisy(NamedTuple):
     noise: Noise | Lasting | Shared
 
 
-def seed(state: Any, key: jax.Array, B: int | None = None) -> Any:
-    """Turn on every random cell of a model: give each `Noise` in its state a key of its own.
+def seed(state: Any, key: jax.Array | None, B: int | None = None) -> Any:
+    """Turn on every random cell of a model: give each `Noise` and `Lasting` in its state a key of its own.
 
-    The state that `start` gives is silent, which is how a model is evaluated. For the state of `batch(model, B)`
-    give B, and every stream draws for itself (but for a `Shared` key). Step t of a cell draws from `fold_in(key, t)`,
-    whatever the loop. What is drawn once a sequence lasts as long as its key: to draw anew, seed a state again.
+    The state that `start` gives is silent, which is how a model is evaluated, and a key of None makes any state so. For
+    the state of `batch(model, B)` give B, and every stream draws for itself (but for a `Shared` key). Step t of a cell
+    draws from `fold_in(key, t)`, whatever the loop. What is drawn once a sequence lasts as long as its key: to draw
+    anew, seed a state again.
 
         >>> model = rnnjax.scan(rnnjax.dropout(0.5))
         >>> silent = model.start(())
@@ -49,6 +50,9 @@ def seed(state: Any, key: jax.Array, B: int | None = None) -> Any:
         [1.] [0. 2.]
     """
     leaves, tree = jax.tree.flatten(state, is_leaf=lambda s: isinstance(s, (Noise, Lasting, Shared)))
+    if key is None:
+        silent = [type(leaf)() if isinstance(leaf, (Noise, Lasting, Shared)) else leaf for leaf in leaves]
+        return jax.tree.unflatten(tree, silent)
     for i, leaf in enumerate(leaves):
         own, lanes = jax.random.fold_in(key, i), () if B is None else (B,)
         each = own if B is None else jax.random.split(own, B)

@@ -3,7 +3,7 @@
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cell import Cell, interned, one_step
+from rnnjax.cell import Cell, interned, kind, one_step
 
 
 @interned
@@ -22,12 +22,12 @@ def masked(cell: Cell) -> Cell:
     one_step("masked", cell)
 
     def step(params, state, x):
-        x, keep = x
+        x, keep = _opened(x)
         after, y = cell.step(params, state, x)
         return select(keep, after, state), select(keep, y)
 
     def affine(params, x):
-        x, keep = x
+        x, keep = _opened(x)
         a, b = jax.tree.map(jnp.asarray, cell.affine(params, x))
         return select(keep, a, jax.tree.map(jnp.ones_like, a)), select(keep, b)
 
@@ -40,6 +40,12 @@ def masked(cell: Cell) -> Cell:
 
     promises = dict(affine=cell.affine and affine, chunk=cell.chunk and chunk)
     return Cell(cell.init, cell.start, step, **promises, one=cell.one and masked(cell.one))
+
+
+def _opened(x):
+    if not isinstance(x, tuple) or len(x) != 2:
+        raise TypeError(f"masked: x must be a pair (x, keep), but x is {jax.tree.map(kind, x)}. Give the mask with it.")
+    return x
 
 
 def select(keep, new, old=None):

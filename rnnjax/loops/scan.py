@@ -15,7 +15,8 @@ def scan(cell: Cell, loop=deferred, **options) -> Cell:
     Args:
         cell: a cell of one step.
         loop: how time is run, a function `(cell, params, state, xs, **options) -> (state, ys)`: `deferred`, the
-            fast one, `rolled` (`jax.lax.scan` as it is), `checkpointed`, or `python`.
+            fast one, `rolled` (`jax.lax.scan` as it is), `checkpointed`, in parallel over time `associative`, `chunked`
+            or `newton`, or `python`.
         options: the loop's own keywords, as `reverse=True`, `unroll=4`, or `segments=10`.
 
     `xs` is a pytree of arrays (T, ...). `keep` (T,) is a mask of real steps: the others leave the state as it was
