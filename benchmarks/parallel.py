@@ -30,6 +30,7 @@ CELLS = {
     "mingru": ("mingru", 64, (10**3, 10**4, 10**5, 10**6), ("deferred", "rolled", "associative", "chunked")),
     "gru": ("gru", 16, (10**3, 10**4, 10**5, 10**6), ("deferred", "rolled", "newton", "newton, diagonal")),
     "mlstm": ("mlstm", 64, (10**3, 10**4, 10**5), ("deferred", "rolled", "chunked")),
+    "gla": ("gla", 64, (10**3, 10**4), ("deferred", "rolled", "chunked")),
 }
 LOOPS = list(dict.fromkeys(loop for *_, loops in CELLS.values() for loop in loops))
 
@@ -38,7 +39,7 @@ def problem(name, m, T, loop):
     """A cell, its loop with the options, its params and its inputs."""
     import rnnjax
 
-    cell = getattr(rnnjax, name)(m, m)
+    cell = rnnjax.gla(m, m, m) if name == "gla" else getattr(rnnjax, name)(m, m)
     loop, _, diagonal = loop.partition(", ")
     options = {"jacobian": rnnjax.diagonal_jacobian} if diagonal else {}
     xs = np.random.default_rng(0).normal(size=(T, m)).astype(np.float32)
@@ -91,7 +92,7 @@ def agree(name, T, facts: dict[str, Facts]):
 
 
 def draw(found, path):
-    figure, axes = plt.subplots(2, len(found), figsize=(12, 6.5), sharex="col", layout="constrained")
+    figure, axes = plt.subplots(2, len(found), figsize=(14, 6.5), sharex="col", layout="constrained")
     for column, (name, points) in zip(axes.T, found.items()):
         for loop in CELLS[name][3]:
             style = dict(color=f"C{LOOPS.index(loop)}", marker="o", ms=3, label=loop)

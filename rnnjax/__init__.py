@@ -1,9 +1,9 @@
 """rnnjax: recurrent networks in JAX. A recurrent network is one pure function of a step.
 
 Four words make the library: a *cell* (`Cell`, `rnn`, `lstm`, `gru`, ... and the combinators that make cells of
-cells), a *loop* over time (`deferred`, `rolled`, `checkpointed`, `python`), a *gradient* (`bptt`, `tbptt`, `rtrl`,
-...), a *task* (`rnnjax.data`, `rnnjax.train`, `rnnjax.tasks`, the command `rnnjax`); `rnnjax.diagnostics` looks into
-them.
+cells), a *loop* over time (`deferred`, `rolled`, `checkpointed`, `associative`, `newton`, ...), a *gradient* (`bptt`,
+`tbptt`, `rtrl`, ...), a *task* (`rnnjax.data`, `rnnjax.train`, `rnnjax.tasks`, the command `rnnjax`);
+`rnnjax.diagnostics` looks into them.
 """
 
 from rnnjax.apply import apply
