@@ -200,6 +200,21 @@ def holds_to(reference, cell, params, state, xs):
     np.testing.assert_allclose(joined(slope), numeric, rtol=1e-6, atol=1e-7)
 
 
+def padded_is_alone(cell):
+    """Hold a batch of padded sequences of a cell to each of them alone, at lengths 0, 1 and T."""
+    params, xs, lengths = params_of(cell), inputs(3, T, n), np.array([0, 1, T])
+    model = r.scan(cell)
+
+    def run(params, xs):
+        padded = r.apply(model, params, xs, lengths=lengths)
+        return padded, [model.step(params, cell.start(params), xs[b, :length]) for b, length in enumerate(lengths)]
+
+    (state, ys), alone = jax.jit(run)(params, xs)
+    for b, length in enumerate(lengths):
+        same((jax.tree.map(lambda s: s[b], state), ys[b, :length]), alone[b], **EXACT)
+        assert not ys[b, length:].any()
+
+
 def joined(tree):
     """All numbers of a tree in one vector."""
     return np.concatenate([np.ravel(a) for a in jax.tree.leaves(tree)])

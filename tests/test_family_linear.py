@@ -9,7 +9,7 @@ import pytest
 from test_online import kept
 
 import rnnjax as r
-from conftest import EXACT, T, holds_to, inputs, n, normal, outcome, params_of, same, squared, state_of
+from conftest import EXACT, T, holds_to, inputs, n, normal, outcome, padded_is_alone, params_of, same, squared, state_of
 from rnnjax.cell import kind
 from rnnjax.cells.orthogonal import cayley
 from rnnjax.cells.rglru import safe_sqrt
@@ -117,17 +117,7 @@ def test_qrnn_layer():
 @each_cell
 def test_lengths(cell):
     """A batch of padded sequences is each of them alone, at lengths 0, 1 and T."""
-    params, xs, lengths = params_of(cell), inputs(3, T, n), np.array([0, 1, T])
-    model = r.scan(cell)
-
-    def run(params, xs):
-        padded = r.apply(model, params, xs, lengths=lengths)
-        return padded, [model.step(params, cell.start(params), xs[b, :length]) for b, length in enumerate(lengths)]
-
-    (state, ys), alone = jax.jit(run)(params, xs)
-    for b, length in enumerate(lengths):
-        same((jax.tree.map(lambda s: s[b], state), ys[b, :length]), alone[b], **EXACT)
-        assert not ys[b, length:].any()
+    padded_is_alone(cell)
 
 
 @pytest.mark.parametrize("name", DIAGONAL)

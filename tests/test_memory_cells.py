@@ -7,7 +7,20 @@ import numpy as np
 import pytest
 
 import rnnjax as r
-from conftest import EXACT, T, differences, holds_to, inputs, n, normal, outcome, params_of, same, state_of
+from conftest import (
+    EXACT,
+    T,
+    differences,
+    holds_to,
+    inputs,
+    n,
+    normal,
+    outcome,
+    padded_is_alone,
+    params_of,
+    same,
+    state_of,
+)
 from rnnjax.cell import kind
 
 m = 4
@@ -65,17 +78,7 @@ def test_loops(cell):
 @each_cell
 def test_lengths(cell):
     """A batch of padded sequences is each of them alone, at lengths 0, 1 and T."""
-    params, xs, lengths = params_of(cell), inputs(3, T, n), np.array([0, 1, T])
-    model = r.scan(cell)
-
-    def run(params, xs):
-        padded = r.apply(model, params, xs, lengths=lengths)
-        return padded, [model.step(params, cell.start(params), xs[b, :length]) for b, length in enumerate(lengths)]
-
-    (state, ys), alone = jax.jit(run)(params, xs)
-    for b, length in enumerate(lengths):
-        same((jax.tree.map(lambda s: s[b], state), ys[b, :length]), alone[b], **EXACT)
-        assert not ys[b, length:].any()
+    padded_is_alone(cell)
 
 
 def test_stack_actions():
