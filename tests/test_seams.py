@@ -135,6 +135,15 @@ def test_learners_of_the_seams():
     same(found[:2], expected[:2], **EXACT)
 
 
+def test_frozen_under_kf_rtrl():
+    """A frozen param enters by no product that the estimate must know; the layer after it has no state, and is exact."""
+    model = r.with_loss(r.stack(r.frozen(r.rnn(n, m)), r.dense(m, 2)), squared)
+    params, data = params_of(model), (jnp.asarray(inputs(T, n)), jnp.asarray(inputs(T, 2, seed=6)))
+    state = model.start(params)
+    _, found, _ = r.kf_rtrl(model)(params, state, data, key=jax.random.key(0))
+    same(found, r.bptt(model)(params, state, data)[1], **EXACT)
+
+
 def test_silence():
     """A state that noise was in evaluates like the one without it."""
     cell, params, state, xs = problem("highway of noise")

@@ -68,7 +68,7 @@ def _factors(jaxpr, names, n_state):
     found = {}
     for leaf, (w, name) in enumerate(zip(jaxpr.invars, names)):
         readers = [eqn for eqn in live if w in variables(eqn.invars)]
-        if not readers and w not in state:
+        if w not in state and all(eqn.primitive.name == "stop_gradient" for eqn in readers):
             continue
         entry = _entry(w, readers[0]) if len(readers) == 1 and w not in state else None
         if entry is None:
