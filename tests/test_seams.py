@@ -136,7 +136,7 @@ def test_learners_of_the_seams():
 
 
 def test_frozen_under_kf_rtrl():
-    """A frozen param enters by no product that the estimate must know; the layer after it has no state, and is exact."""
+    """A frozen param enters by no product that the estimate must know; the rest has no state, and is exact."""
     model = r.with_loss(r.stack(r.frozen(r.rnn(n, m)), r.dense(m, 2)), squared)
     params, data = params_of(model), (jnp.asarray(inputs(T, n)), jnp.asarray(inputs(T, 2, seed=6)))
     state = model.start(params)
