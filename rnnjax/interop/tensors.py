@@ -1,0 +1,72 @@
+"""A state_dict as NumPy arrays, from PyTorch's tensors, from arrays, or from a file."""
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import jax.numpy as jnp
+import numpy as np
+
+FLOATS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16}
+
+
+def read(where, state_dict) -> Mapping:
+    """The mapping itself, or that of a file: `.safetensors`, of which the floating-point tensors, or PyTorch's own."""
+    if isinstance(state_dict, Mapping):
+        return state_dict
+    if not isinstance(state_dict, str | os.PathLike):
+        raise TypeError(
+            f"{where}: state_dict must be a mapping or a path, but it is {type(state_dict).__name__}. "
+            "Give module.state_dict()."
+        )
+    path = Path(state_dict)
+    if path.suffix == ".safetensors":
+        tensors = _needed(where, path, "safetensors", "rnnjax[interop]").deserialize(path.read_bytes())
+        return {
+            name: np.frombuffer(of["data"], FLOATS[of["dtype"]]).reshape(of["shape"])
+            for name, of in tensors
+            if of["dtype"] in FLOATS
+        }
+    return _needed(where, path, "torch", "torch").load(path, map_location="cpu", weights_only=True)
+
+
+def array(tensor) -> np.ndarray:
+    """A tensor of PyTorch, or an array, in NumPy and its own dtype."""
+    if not hasattr(tensor, "detach"):
+        return np.asarray(tensor)
+    tensor = tensor.detach().cpu()
+    if str(tensor.dtype) == "torch.bfloat16":  # which PyTorch does not give to NumPy
+        return tensor.float().numpy().astype(jnp.bfloat16)
+    return tensor.numpy()
+
+
+def size(tensor):
+    """The shape of a tensor as errors print it, or that it is none."""
+    return tuple(tensor.shape) if hasattr(tensor, "shape") else f"no tensor but {type(tensor).__name__}"
+
+
+def described(state: Mapping, prefix: str) -> str:
+    """What PyTorch's module a state_dict looks like it is of, for an error: `It is of nn.GRU(3, 4)`; or its keys."""
+    layers = len([key for key in state if re.fullmatch(re.escape(prefix) + r"weight_ih_l\d+", key)])
+    end, cell = ("_l0", "") if layers else ("", "Cell")
+    W, U, P = (state.get(f"{prefix}weight_{name}{end}") for name in ("ih", "hh", "hr"))
+    if W is None or U is None:
+        keys = [repr(key) for key in state if str(key).startswith(prefix)]
+        return f"Its keys are {', '.join(keys[:8])}{', ...' * (len(keys) > 8)}." if keys else f"None is {prefix!r}...."
+    m, p = (U.shape[1], None) if P is None else (P.shape[1], P.shape[0])
+    kind = {1: "RNN", 3: "GRU", 4: "LSTM"}.get(U.shape[0] / m, "?")
+    options = f", num_layers={layers}" * (layers > 1) + ", bidirectional=True" * (
+        f"{prefix}weight_ih_l0_reverse" in state
+    )
+    return f"It is of nn.{kind}{cell}({W.shape[1]}, {m}{options}{f', proj_size={p}' * (p is not None)})."
+
+
+def _needed(where, path, package, extra):
+    try:
+        return __import__(package)
+    except ImportError as error:
+        raise ImportError(
+            f"{where}: {path.name} must be read by {package}, but {package} is not installed. "
+            f"pip install '{extra}', or give the arrays themselves."
+        ) from error
