@@ -1,5 +1,6 @@
 """A state_dict as NumPy arrays, from PyTorch's tensors, from arrays, or from a file."""
 
+import itertools
 import os
 import re
 from collections.abc import Mapping
@@ -47,19 +48,19 @@ def size(tensor):
 
 
 def described(state: Mapping, prefix: str) -> str:
-    """What PyTorch's module a state_dict looks like it is of, for an error: `It is of nn.GRU(3, 4)`; or its keys."""
-    layers = len([key for key in state if re.fullmatch(re.escape(prefix) + r"weight_ih_l\d+", key)])
+    """What module a state_dict looks like it is of, for an error, or what its keys are."""
+    layers = len([key for key in state if re.fullmatch(re.escape(prefix) + r"weight_ih_l\d+", str(key))])
     end, cell = ("_l0", "") if layers else ("", "Cell")
     W, U, P = (state.get(f"{prefix}weight_{name}{end}") for name in ("ih", "hh", "hr"))
-    if W is None or U is None:
-        keys = [repr(key) for key in state if str(key).startswith(prefix)]
-        return f"Its keys are {', '.join(keys[:8])}{', ...' * (len(keys) > 8)}." if keys else f"None is {prefix!r}...."
-    m, p = (U.shape[1], None) if P is None else (P.shape[1], P.shape[0])
+    if any(np.ndim(w) != 2 for w in (W, U) + (P,) * (P is not None)):
+        keys = ", ".join(repr(key) for key in itertools.islice(state, 8))
+        return f"The state_dict has {keys}{', ...' * (len(state) > 8)}."
+    m = U.shape[1] if P is None else P.shape[1]
     kind = {1: "RNN", 3: "GRU", 4: "LSTM"}.get(U.shape[0] / m, "?")
-    options = f", num_layers={layers}" * (layers > 1) + ", bidirectional=True" * (
-        f"{prefix}weight_ih_l0_reverse" in state
-    )
-    return f"It is of nn.{kind}{cell}({W.shape[1]}, {m}{options}{f', proj_size={p}' * (p is not None)})."
+    options = [f"num_layers={layers}"] * (layers > 1)
+    options += ["bidirectional=True"] * (f"{prefix}weight_ih_l0_reverse" in state)
+    options += [] if P is None else [f"proj_size={P.shape[0]}"]
+    return f"The state_dict is of nn.{kind}{cell}({', '.join([str(W.shape[1]), str(m), *options])})."
 
 
 def _needed(where, path, package, extra):
