@@ -314,6 +314,8 @@ def test_whole_module():
     np.testing.assert_allclose(r.apply(model, params, xs)[1], module(torch.tensor(xs)).detach(), **EXACT)
     same(load(module.state_dict(), lstm, prefix="lstm."), params[1], 0, 0)
     accepted(module, dump(params, model, prefix=prefix))
+    headless = {key: w for key, w in module.state_dict().items() if key != "head.bias"}  # as of bias=False
+    assert not load(headless, model, prefix=prefix)[2].b.any()
     same(load(module.state_dict(), model, prefix=prefix), params, 0, 0)
     with pytest.raises(ValueError, match=r"must name each module of the model \(nn.Embedding, nn.LSTM, nn.Linear\)"):
         load(module.state_dict(), model, prefix="lstm.")
@@ -373,6 +375,13 @@ def test_without_packages(file, package, monkeypatch):
         load(file, r.gru(n, m))
 
 
+def test_precision_is_that_of_jax():
+    weights = twins("lstm")[0].state_dict()
+    with jax.enable_x64(False):
+        params = load(weights, r.scan(r.lstm(n, m)))
+    assert {p.dtype for p in params} == {jnp.float32.dtype}
+
+
 # errors
 
 LSTM = twins("lstm")[0].state_dict()
@@ -424,6 +433,12 @@ WRONG = {  # the state_dict, the model, and the message
         r.scan(r.lstm(n, m)),
         r"weight_ih_l0 is missing.*The state_dict has 'lstm.weight_ih_l0', ",
     ),
+    "other gates": (
+        {"weight_ih_l0": np.zeros((8, 3)), "weight_hh_l0": np.zeros((8, 4))},
+        r.scan(r.lstm(n, m)),
+        r"\(8, 3\).*has 'weight_ih_l0', 'weight_hh_l0'\.$",
+    ),
+    "a checkpoint": ({"model": np.zeros(2), 1: np.zeros(2)}, r.scan(r.lstm(n, m)), r"has 'model', 1\.$"),
     "no tensor": ({"weight_ih_l0": 3}, r.scan(r.lstm(n, m)), "weight_ih_l0 is no tensor but int"),
 }
 
@@ -435,7 +450,8 @@ def test_errors(name):
     before = {key: np.array(array(w)) for key, w in state_dict.items()}
     with pytest.raises(ValueError, match=rf"^interop.torch.load: .*{message}"):
         load(state_dict, model)
-    same({key: array(w) for key, w in state_dict.items()}, before, 0, 0)
+    assert state_dict.keys() == before.keys()
+    same([array(w) for w in state_dict.values()], list(before.values()), 0, 0)
 
 
 def test_refused_models():

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 FLOATS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16}
+KINDS = {1: "RNN", 3: "GRU", 4: "LSTM"}  # by their gates
 
 
 def read(where, state_dict) -> Mapping:
@@ -51,16 +52,15 @@ def described(state: Mapping, prefix: str) -> str:
     """What module a state_dict looks like it is of, for an error, or what its keys are."""
     layers = len([key for key in state if re.fullmatch(re.escape(prefix) + r"weight_ih_l\d+", str(key))])
     end, cell = ("_l0", "") if layers else ("", "Cell")
-    W, U, P = (state.get(f"{prefix}weight_{name}{end}") for name in ("ih", "hh", "hr"))
-    if any(np.ndim(w) != 2 for w in (W, U) + (P,) * (P is not None)):
+    W, U, P = (np.shape(state.get(f"{prefix}weight_{name}{end}")) for name in ("ih", "hh", "hr"))
+    m = P[1] if len(P) == 2 else U[-1] if U else 1
+    kind = KINDS.get(U[0] / m) if len(W) == len(U) == 2 else None
+    if kind is None:
         keys = ", ".join(repr(key) for key in itertools.islice(state, 8))
         return f"The state_dict has {keys}{', ...' * (len(state) > 8)}."
-    m = U.shape[1] if P is None else P.shape[1]
-    kind = {1: "RNN", 3: "GRU", 4: "LSTM"}.get(U.shape[0] / m, "?")
-    options = [f"num_layers={layers}"] * (layers > 1)
-    options += ["bidirectional=True"] * (f"{prefix}weight_ih_l0_reverse" in state)
-    options += [] if P is None else [f"proj_size={P.shape[0]}"]
-    return f"The state_dict is of nn.{kind}{cell}({', '.join([str(W.shape[1]), str(m), *options])})."
+    sizes = [str(W[1]), str(m)] + [f"num_layers={layers}"] * (layers > 1)
+    sizes += ["bidirectional=True"] * (f"{prefix}weight_ih_l0_reverse" in state) + [f"proj_size={P[0]}"] * bool(P)
+    return f"The state_dict is of nn.{kind}{cell}({', '.join(sizes)})."
 
 
 def _needed(where, path, package, extra):

@@ -26,9 +26,12 @@ def load(state_dict: Any, model: Cell, *, prefix: str | tuple[str, ...] = "") ->
         prefix: which keys: those that start so, of a module in a bigger one, as "lstm."; of a model of several
             modules, one for each. Other keys are not looked at.
 
-    A module without biases gives biases of 0. Dtypes stay. PyTorch's `state_dict` does not say of an `nn.RNN` whether
-    it is of tanh or relu: the model does. Raises `ValueError` if a tensor is missing, left over or of another
-    shape, `TypeError` if the model has other layers, `ImportError` if a package is missing.
+    A module without biases gives biases of 0. Dtypes stay, as far as JAX is set to have them (float64 by
+    `jax_enable_x64`). A `state_dict` does not say of an `nn.RNN` whether it is of tanh or relu: the model does. Each of
+    PyTorch's two biases takes its own step in training, and so their sum twice that of our one.
+
+    Raises `ValueError` if a tensor is missing, left over or of another shape, `TypeError` if the model has other
+    layers, `ImportError` if a package is missing.
 
     Example:
         >>> from rnnjax import interop
@@ -48,7 +51,7 @@ def load(state_dict: Any, model: Cell, *, prefix: str | tuple[str, ...] = "") ->
         found += [ours(own, _taken(where, state, start, each, bias)) for own, each in wanted]
         used |= {key for _, each in wanted for key, _ in each.values()}
     for key in state:
-        if key not in used and key.startswith(tuple(start for start, _ in parts)):
+        if key not in used and str(key).startswith(tuple(start for start, _ in parts)):
             raise ValueError(
                 f"{where}: state_dict must hold what the model holds, but {key} is {size(state[key])} and has no place "
                 f"in {model}. Build the model as the module was. {described(state, parts[0][0])}"
@@ -82,8 +85,8 @@ def dump(params: Any, model: Cell, *, prefix: str | tuple[str, ...] = "", bias: 
     fits(where, model, params)
     made = {}
     for start, module in modules(where, model, params, prefix):
-        alone = model.each is None and len(module) == 1 and not isinstance(module[0][0], ProjectedParams)
-        for end, own in ends(module, alone):
+        cell = model.each is None and len(module) == 1 and not isinstance(module[0][0], ProjectedParams)
+        for end, own in ends(module, cell):
             for name, w in theirs(jax.tree.map(np.asarray, own)).items():
                 if bias or name not in BIASES:
                     made[f"{start}{name}{end}"] = np.array(w, order="C")
