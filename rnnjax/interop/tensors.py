@@ -59,7 +59,7 @@ def described(state: Mapping, prefix: str) -> str:
         keys = ", ".join(repr(key) for key in itertools.islice(state, 8))
         return f"The state_dict has {keys}{', ...' * (len(state) > 8)}."
     sizes = [str(W[1]), str(m)] + [f"num_layers={layers}"] * (layers > 1)
-    sizes += ["bidirectional=True"] * (f"{prefix}weight_ih_l0_reverse" in state) + [f"proj_size={P[0]}"] * bool(P)
+    sizes += ["bidirectional=True"] * (f"{prefix}weight_ih_l0_reverse" in state) + [f"proj_size={p}" for p in P[:1]]
     return f"The state_dict is of nn.{kind}{cell}({', '.join(sizes)})."
 
 
