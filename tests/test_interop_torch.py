@@ -456,8 +456,11 @@ def test_errors(name):
 
 def test_refused_models():
     for model in r.scan(r.coupled_lstm(n, m)), r.reset_first_gru(n, m), r.deep(r.mgu, n, m), r.scan(r.lru(n, m)):
-        with pytest.raises(TypeError, match="must be rnn, lstm, projected_lstm, gru, dense or embed, but one is "):
+        with pytest.raises(TypeError, match=r"must be rnn, lstm, projected_lstm, gru, dense or embed, .* but one is "):
             load(LSTM, model)
+    for model in r.bidirectional(r.lstm(n, m), r.gru(n, m)), r.bidirectional(r.lstm(n, m), r.lstm(n, 5)):
+        with pytest.raises(TypeError, match=r"alike both ways, but one is LSTMParams\(W='float64\[3,16\]'"):
+            dump(params_of(model), model)
     with pytest.raises(TypeError, match=r"must be a mapping or a path, but it is LSTM\. Give module\.state_dict"):
         load(twins("lstm")[0], r.scan(r.lstm(n, m)))
 

@@ -28,11 +28,11 @@ BIASES = "bias_ih", "bias_hh", "bias"
 def modules(where, model, params, prefix):
     """Pairs of a prefix and a module: its layers in order, each the params of one direction or of two."""
     found = layers(model, params)
-    for own in itertools.chain(*found):
-        if not _known(own):
+    for ways in found:
+        if not all(map(_known, ways)) or len({str(jax.tree.map(np.shape, own)) for own in ways}) > 1:
             raise TypeError(
-                f"{where}: the model's layers must be rnn, lstm, projected_lstm, gru, dense or embed, but one is "
-                f"{jax.tree.map(kind, own)}. Convert the others by themselves."
+                f"{where}: the model's layers must be rnn, lstm, projected_lstm, gru, dense or embed, alike both ways, "
+                f"but one is {', '.join(str(jax.tree.map(kind, own)) for own in ways)}. Convert such by themselves."
             )
     made = [list(group) for _, group in itertools.groupby(found, _module(itertools.count()))]
     prefixes = (prefix,) if isinstance(prefix, str) else tuple(prefix)
