@@ -1,0 +1,1 @@
+"""Weights and models of other libraries. Each file imports its library where it needs it, and not before."""

@@ -1,0 +1,66 @@
+"""The layers of a model as other libraries count them, found in its params."""
+
+import jax
+
+from rnnjax.cell import Cell, PyTree, kind
+
+
+def layers(model: Cell, params: PyTree) -> list[tuple]:
+    """The params of each layer that has any, in order: a tuple of one direction, or of two, forward first.
+
+    What runs both ways is told from two layers in a row by how the model is made: `params` may be alike.
+
+        >>> from rnnjax.interop.layers import layers
+        >>> for model in rnnjax.deep(rnnjax.gru, 4, 4, layers=2), rnnjax.bidirectional(*2 * [rnnjax.gru(4, 4)]):
+        ...     params = model.init(jax.random.key(0))
+        ...     print([len(ways) for ways in layers(model, params)])
+        [1, 1]
+        [2]
+    """
+    if type(params) is not tuple:
+        return [(params,)]
+    parts = _parts(model)
+    if len(parts) == 1 and _like(*parts, params):
+        return layers(*parts, params)
+    if len(parts) == 2 and all(part.each is None for part in parts):
+        return [params]
+    return [layer for part, own in zip(parts or [None] * len(params), params) for layer in layers(part, own)]
+
+
+def rebuilt(like: PyTree, found: list) -> PyTree:
+    """The params of `layers`, each direction in turn, in the structure of `like`."""
+    tree = jax.tree.structure(like, is_leaf=lambda p: type(p) is not tuple)
+    return jax.tree.unflatten(tree, found)
+
+
+def fits(where, model: Cell, params: PyTree) -> None:
+    """Refuse params of another structure or shape than the model's."""
+    if not _like(model, params):
+        raise TypeError(
+            f"{where}: params must be those of {model}, but params are {jax.tree.structure(params)}. "
+            "Give what its init gives."
+        )
+    like = jax.eval_shape(model.init, jax.random.key(0))
+    for (path, p), own in zip(jax.tree.leaves_with_path(params), jax.tree.leaves(like), strict=True):
+        if p.shape != own.shape:
+            raise ValueError(
+                f"{where}: params must be those of {model}, but params{jax.tree_util.keystr(path)} is {kind(p)} "
+                f"in place of {kind(own)}. Give what its init gives."
+            )
+
+
+def _like(model, params):
+    return jax.tree.structure(jax.eval_shape(model.init, jax.random.key(0))) == jax.tree.structure(params)
+
+
+def _parts(model):
+    """The cells that a model over whole sequences is made of; none if it does not say."""
+    found = []
+
+    def note(part):
+        found.append(part)
+        return part
+
+    if model is not None and model.remade is not None:
+        model.remade(note)
+    return found
