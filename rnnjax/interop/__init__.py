@@ -1,1 +1,5 @@
 """Weights and models of other libraries. Each file imports its library where it needs it, and not before."""
+
+from rnnjax.interop import keras
+
+__all__ = ["keras"]

@@ -28,8 +28,9 @@ def load(source: Sequence | str | os.PathLike, model: Cell) -> Any:
 
     A layer without bias gives a bias of 0, and dtypes stay. Weights do not say which activation a SimpleRNN or a Dense
     has, how a Bidirectional joins its two directions (`merge_mode` "concat", "sum", "ave" is `join` by default,
-    `jnp.add`, `rnnjax.average`), or, in a list without biases, where a GRU resets: the model does. A `.keras` is held
-    to an LSTM's and a GRU's own activations, and to `reset_after`. It may be differentiated by the arrays.
+    `jnp.add`, `rnnjax.average`), whether a layer goes backwards, or, without biases, where a GRU resets: the model
+    does. Nor does a `.weights.h5` say in which order layers of different classes come; a `.keras` does, and must have
+    the usual activations of an LSTM and a GRU. A gradient by the arrays is Keras' gradient by its weights.
 
     Raises `ValueError` if a weight is missing, left over or of another shape, `TypeError` if the model has other
     layers or the source is neither, `ImportError` if h5py is missing.
@@ -46,13 +47,13 @@ def load(source: Sequence | str | os.PathLike, model: Cell) -> Any:
     if isinstance(source, str | os.PathLike):
         weights = read(source, found)
     elif isinstance(source, list | tuple):
-        weights = _listed(source, [one for ways in found for one in ways])
+        weights = _listed(source, sum(found, ()))
     else:
         raise TypeError(
             f"keras.load: source must be a list of arrays or a path, but source is {type(source).__name__}. "
             "Give model.get_weights()."
         )
-    return rebuilt(like, [_ours(one, own) for one, own in zip((one for ways in found for one in ways), weights)])
+    return rebuilt(like, [_ours(one, own) for one, own in zip(sum(found, ()), weights)])
 
 
 def dump(params: Any, model: Cell, *, bias: bool = True) -> list[np.ndarray]:
@@ -75,8 +76,7 @@ def dump(params: Any, model: Cell, *, bias: bool = True) -> list[np.ndarray]:
         [(3, 12), (4, 12), (2, 12), (3, 12), (4, 12), (2, 12)]
     """
     fits("keras.dump", model, params)
-    made = []
-    kinds = _kinds("keras.dump", model, params)
+    made, kinds = [], _kinds("keras.dump", model, params)
     for one, own in zip(sum(kinds, ()), sum(layers(model, params), ())):
         for name, w in zip(one.shapes, map(np.asarray, one.theirs(own))):
             if bias or name != "bias":
@@ -89,6 +89,7 @@ def dump(params: Any, model: Cell, *, bias: bool = True) -> list[np.ndarray]:
 
 
 def _kinds(where, model, params):
+    """The kind of each layer, of one direction or two."""
     return [tuple(kind(where, model, own) for own in ways) for ways in layers(model, params)]
 
 

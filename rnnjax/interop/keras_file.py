@@ -15,11 +15,12 @@ def read(path, layers) -> list[list[tuple]]:
     """
     wanted = _numbered("bidirectional" if len(ways) > 1 else ways[0].group for ways in layers)
     found, configs = _contents(path)
-    ordered = [name for name in configs if name in found] if configs else sorted(found, key=_place(wanted))
-    if ordered != wanted or len(ordered) != len(found):
+    held = [name for name in configs or wanted if name in found]
+    held += sorted(found.keys() - set(held))
+    if held != wanted:
         raise ValueError(
-            f"keras.load: {path} must hold the layers {', '.join(wanted)}, but it holds "
-            f"{', '.join(ordered) or 'none'}. Build the model that was trained."
+            f"keras.load: {path} must hold the layers {', '.join(wanted)}, but it holds {', '.join(held) or 'none'}. "
+            "Build the model that was trained."
         )
     for name, ways in zip(wanted, layers):
         for one, config in zip(ways, _directions(configs.get(name, {}))):
@@ -109,11 +110,6 @@ def _as_here(where, one, config):
                 f"keras.load: {where} must be made with {option}={here!r}, as {one.name} of the model is, but it was "
                 f"made with {config[option]!r}. Build a model of cells that compute so."
             )
-
-
-def _place(wanted):
-    """Where the model has a layer; what it has not comes last, by name."""
-    return lambda name: (wanted.index(name) if name in wanted else len(wanted), name)
 
 
 def _numbered(names):
