@@ -257,6 +257,18 @@ def test_many(keras, tmp_path):
         same(load(tmp_path / file, model), load(weights, model), 0, 0)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_dtypes(keras, dtype, tmp_path):
+    """Weights stay as exact as they are."""
+    with promoting():
+        network = keras.Sequential([keras.Input((T, m)), keras.layers.Dense(m, dtype=dtype)])
+    network.save_weights(tmp_path / "model.weights.h5")
+    W, b = network.get_weights()
+    for source in tmp_path / "model.weights.h5", [W]:
+        same(load(source, r.dense(m, m)), r.DenseParams(jnp.asarray(W), jnp.asarray(b)), 0, 0)
+        assert load(source, r.dense(m, m)).b.dtype == dtype
+
+
 def test_without_keras(keras, tmp_path):
     """In a process that has neither Keras nor TensorFlow, and in single precision."""
     network, weights, xs = sequential(keras, "symbols")

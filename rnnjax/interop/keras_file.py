@@ -6,6 +6,8 @@ import re
 import zipfile
 from collections import Counter
 
+import jax.numpy as jnp
+
 
 def read(path, layers) -> list[list[tuple]]:
     """The weights of each direction of each of a model's `layers`, as (where, array).
@@ -82,7 +84,12 @@ def _ways(group):
 
 def _weights(group):
     arrays = group.get("vars", {})
-    return f"{group.name[1:]}/vars", [arrays[str(i)][()] for i in range(len(arrays))]
+    return f"{group.name[1:]}/vars", [_array(arrays[str(i)]) for i in range(len(arrays))]
+
+
+def _array(dataset):
+    """An array of a file, to which bfloat16 is only bytes."""
+    return dataset[()].view(jnp.bfloat16) if dataset.attrs.get("dtype") == "bfloat16" else dataset[()]
 
 
 def _nothing_else(file, known):
