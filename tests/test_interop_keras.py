@@ -105,7 +105,7 @@ LAYERS = {
     ),
 }
 
-LONGER = "rnn, no bias", "lstm, no bias", "reset first, no bias", "relu"
+LONGER = "rnn, no bias", "lstm, no bias", "reset first, no bias", "relu", "both ways, ave", "both ways"
 
 
 @pytest.mark.parametrize("lengths", [pytest.param(None, marks=pytest.mark.slow), LENGTHS])
@@ -123,7 +123,7 @@ def test_layer(keras, name, lengths):
 
 
 @pytest.mark.parametrize("lengths", [pytest.param(None, marks=pytest.mark.slow), LENGTHS])
-@pytest.mark.parametrize("name", ["lstm", "gru"])
+@pytest.mark.parametrize("name", ["lstm", pytest.param("gru", marks=pytest.mark.slow)])
 def test_loops(keras, name, lengths):
     """`rolled` too."""
     make, cell = LAYERS[name]
