@@ -1,0 +1,1 @@
+"""Weights and modules of other libraries."""
