@@ -100,13 +100,9 @@ def _checked(where, flax, like, at):
             f"{where}: the model must be of lstm, gru or rnn, or bidirectional, but its params are {_named(like)}. "
             "Load each cell of a stack by itself, or run Flax's cell as it is by cell."
         )
-    arrays = {tuple(entry.key for entry in path): a for path, a in jax.tree.leaves_with_path(flax)}
-    modules = {path[0] for path in arrays}
-    fields = max(LAYOUTS[type(like)], key=lambda fields: len(modules & {m for m, _ in sum(fields.values(), [])}))
-    shapes = {}
-    for name, paths in fields.items():
-        *rows, width = getattr(like, name).shape
-        shapes |= {path: (*rows, width // len(paths)) for path in paths}
+    arrays = {tuple(str(entry.key) for entry in path): a for path, a in jax.tree.leaves_with_path(flax)}
+    layouts = [(fields, _shapes(fields, like)) for fields in LAYOUTS[type(like)]]
+    fields, shapes = max(layouts, key=lambda layout: len(arrays.keys() & layout[1].keys()))
     for path in shapes.keys() - arrays.keys():
         raise TypeError(
             f"{where}: Flax's cell must have {at}{'.'.join(path)} of shape {shapes[path]} for {_named(like)}, but it "
@@ -124,6 +120,15 @@ def _checked(where, flax, like, at):
                 f"{kind(arrays[path])}. Build both with the same sizes."
             )
     return fields, arrays
+
+
+def _shapes(fields, like):
+    """By path, the shape that Flax's array must have."""
+    shapes = {}
+    for name, paths in fields.items():
+        *rows, width = getattr(like, name).shape
+        shapes |= {path: (*rows, width // len(paths)) for path in paths}
+    return shapes
 
 
 def _named(like):
