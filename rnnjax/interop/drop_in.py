@@ -4,6 +4,7 @@ import math
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from rnnjax.apply import apply
 from rnnjax.cell import kind
@@ -56,7 +57,7 @@ def run(where, model, params, xs, *, carry, seq_lengths, key, time_major, revers
     if carry is not None:
         carry = jax.tree.map(joined, _fitting(where, model, params, silent(carry), batch))
     if seq_lengths is not None:
-        seq_lengths = joined(_lengths(where, seq_lengths, batch))
+        seq_lengths = _lengths(where, seq_lengths, batch).reshape(B)
     xs = joined(xs)
     if reverse:
         xs = flipped(xs, seq_lengths)
@@ -72,7 +73,7 @@ def flipped(xs, lengths):
     if lengths is None:
         return jnp.flip(xs, 1)
     T = xs.shape[1]
-    at = (lengths.astype(jnp.int32)[:, None] - 1 - jnp.arange(T, dtype=jnp.int32)[None]) % T
+    at = (lengths.astype(np.int32)[:, None] - 1 - jnp.arange(T, dtype=jnp.int32)[None]) % T
     return jnp.take_along_axis(xs, at.reshape(at.shape + (1,) * (xs.ndim - 2)), axis=1)
 
 
@@ -103,9 +104,10 @@ def _fitting(where, model, params, carry, batch):
 
 
 def _lengths(where, lengths, batch):
-    if jnp.shape(lengths) != batch:
+    lengths = lengths if isinstance(lengths, jax.Array) else np.asarray(lengths)
+    if lengths.shape != batch:
         raise ValueError(
             f"{where}: seq_lengths must be {batch} integers, one a sequence, but seq_lengths is {kind(lengths)}. "
             "Count real steps."
         )
-    return jnp.asarray(lengths) if isinstance(lengths, jax.Array) else lengths
+    return lengths

@@ -1,4 +1,4 @@
-"""Where the weights of Flax's cells, NNX's and Linen's, lie in ours."""
+"""Where the weights of Flax's cells, of NNX and of Linen, lie in those of `lstm`, `gru` and `rnn`."""
 
 import jax
 import jax.numpy as jnp
@@ -71,7 +71,7 @@ def dump(where, params, flax, at=""):
         value = getattr(params, name)
         if not paths and value.any():
             raise ValueError(
-                f"{where}: {name} must be 0, for Flax's cell at {at or 'the top'} has no such bias, but {name} is "
+                f"{where}: {name} must be 0, for Flax's cell {at.rstrip('.')} has no such bias, but {name} is "
                 f"{kind(value)} with other numbers. Keep it at 0 in training, or dump into Linen's GRUCell."
             )
         for (module, leaf), piece in zip(paths, jnp.split(value, max(1, len(paths)), axis=-1)):
@@ -85,7 +85,7 @@ DIRECTIONS = "forward_rnn", "backward_rnn"
 def _directions(where, flax, like):
     """Whether these are a pair of directions, refused unless they are on both sides."""
     pair = type(like) is tuple and len(like) == 2
-    if pair != (set(flax) == set(DIRECTIONS)):
+    if pair != (set(DIRECTIONS) <= set(flax)):
         raise TypeError(
             f"{where}: the model must be bidirectional where Flax's is, and of one cell where it is of one, but params "
             f"are {_named(like)} and Flax's are of {', '.join(flax)}. Load cell by cell."
@@ -103,15 +103,17 @@ def _checked(where, flax, like, at):
     arrays = {tuple(str(entry.key) for entry in path): a for path, a in jax.tree.leaves_with_path(flax)}
     layouts = [(fields, _shapes(fields, like)) for fields in LAYOUTS[type(like)]]
     fields, shapes = max(layouts, key=lambda layout: len(arrays.keys() & layout[1].keys()))
-    for path in shapes.keys() - arrays.keys():
+    missing, more = ([p for p in one if p not in other] for one, other in ((shapes, arrays), (arrays, shapes)))
+    if missing:
+        path = missing[0]
         raise TypeError(
             f"{where}: Flax's cell must have {at}{'.'.join(path)} of shape {shapes[path]} for {_named(like)}, but it "
             f"is missing among {', '.join(at + '.'.join(p) for p in arrays)}. Give a cell of the same kind."
         )
-    for path in arrays.keys() - shapes.keys():
+    if more:
         raise TypeError(
-            f"{where}: Flax's cell must have the arrays of {_named(like)} only, but it has {at}{'.'.join(path)}, "
-            f"{kind(arrays[path])}. Give a cell of the same kind."
+            f"{where}: Flax's cell must have the arrays of {_named(like)} only, but it has {at}{'.'.join(more[0])}, "
+            f"{kind(arrays[more[0]])}. Give a cell of the same kind."
         )
     for path, shape in shapes.items():
         if arrays[path].shape != shape:

@@ -25,7 +25,8 @@ class Recurrent(nn.Module):
     returns what it returns: `ys`, or with `return_carry` the pair `(carry, ys)`. (`init_key` is ignored, for a cell
     starts the same with every key.) The carry and the padding differ from Flax's as `interop.nnx.Recurrent` says.
 
-    Params are the cell's own as nested dicts by field and place, `variables["params"]["cell"]["W"]`.
+    Params are the cell's own as `flax.serialization.to_state_dict(params)` gives them, nested dicts by field and place:
+    `variables["params"]["cell"]["W"]`.
     Raises `TypeError` and `ValueError` for arguments that do not fit.
 
     Example:

@@ -25,7 +25,7 @@ def cell(flax_cell) -> Cell:
         >>> params = gru.init(jax.random.key(0))
         >>> h, ys = rnnjax.scan(gru, rnnjax.checkpointed).step(params, gru.start(params), jnp.ones((7, 3)))
         >>> gru, ys.shape
-        (nnx.cell(GRUCell(3, 4)), (7, 4))
+        (nnx.cell(GRUCell), (7, 4))
     """
     return _cell(alike(flax_cell))
 
@@ -42,6 +42,11 @@ def _cell(flax_cell):
             f"nnx.cell: {type(module).__name__} must have params only, but {'.'.join(map(str, path))} is "
             f"{type(variable).__name__}. Leave keys and statistics out of the cell."
         )
+    if not hasattr(module, "in_features"):
+        raise TypeError(
+            f"nnx.cell: {type(module).__name__} must know the size of its input, as Flax's own cells do, but it has no "
+            "in_features. Set it in __init__."
+        )
 
     def init(key):
         return nnx.to_pure_dict(nnx.state(made(key), nnx.Param))
@@ -52,5 +57,4 @@ def _cell(flax_cell):
     def step(params, carry, x):
         return nnx.merge(graph, params)(carry, x)
 
-    name = f"nnx.cell({type(module).__name__}({module.in_features}, {module.hidden_features}))"
-    return Cell(init, start, step, name=name)
+    return Cell(init, start, step, name=f"nnx.cell({type(module).__name__})")

@@ -17,7 +17,8 @@ class Recurrent(nnx.Module):
         num_feature_axes: how many axes one step of one sequence has: 0 for the tokens of `embed`, 3 for colour images.
         time_major, return_carry, reverse, keep_order: as of `nnx.RNN`, here or in the call.
         deterministic: dropout is silent, as after `module.eval()`; `module.train()` turns it on, as of `nnx.Dropout`.
-        rngs: `rngs.params` draws the params, and `rngs.dropout` a key a call, if some cell is random.
+        params: the params of `cell`, as from `load`.
+        rngs: `rngs.params` draws the params if none are given, and `rngs.dropout` a key a call, if some cell is random.
 
     The call takes what `nnx.RNN`'s takes, `initial_carry`, `seq_lengths` and the four above, and `deterministic`, and
     returns what it returns: `ys`, or with `return_carry` the pair `(carry, ys)`. The only differences:
@@ -50,10 +51,12 @@ class Recurrent(nnx.Module):
         reverse: bool = False,
         keep_order: bool = False,
         deterministic: bool = False,
+        params=None,
         rngs: nnx.Rngs,
     ):
         self.cell = over_time("nnx.Recurrent", cell, loop)
-        self.params = nnx.data(jax.tree.map(nnx.Param, self.cell.init(rngs.params())))
+        params = self.cell.init(rngs.params()) if params is None else params
+        self.params = nnx.data(jax.tree.map(nnx.Param, params))
         self.rngs = nnx.data(rngs.dropout.fork() if noisy(self.cell) else None)
         self.num_feature_axes = num_feature_axes
         self.time_major = time_major
