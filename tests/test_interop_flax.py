@@ -185,6 +185,17 @@ def test_nnx_transforms(tmp_path):
     same(fresh.weights(), module.weights(), **EXACT)
 
 
+@pytest.mark.parametrize("held", [list, tuple, lambda p: dict(enumerate(p)), lambda p: {"a": [p], "b": ()}])
+def test_any_pytree_of_params(held):
+    """As the cell has it, after a split and a merge too."""
+    gru = r.gru(n, m)
+    cell = r.Cell(lambda key: held(gru.init(key)), lambda params: jnp.zeros(m), gru.step)
+    module = ours.Recurrent(cell, rngs=nnx.Rngs(0))
+    want = cell.init(nnx.Rngs(0).params())
+    same(module.weights(), want, **EXACT)
+    same(nnx.merge(*nnx.split(module)).weights(), want, **EXACT)
+
+
 def test_dropout():
     """Silent in eval, else with a key of `rngs.dropout` a call; the carry has no keys, whichever."""
     model, xs = r.stack(r.lstm(n, m), r.dropout(0.5), r.gru(m, m)), jnp.asarray(inputs(B, T, n))

@@ -20,8 +20,9 @@ class Recurrent(nnx.Module):
         params: the params of `cell`, as from `load`.
         rngs: `rngs.params` draws the params if none are given, and `rngs.dropout` a key a call, if some cell is random.
 
-    The call takes what `nnx.RNN`'s takes, `initial_carry`, `seq_lengths` and the four above, and `deterministic`, and
-    returns what it returns: `ys`, or with `return_carry` the pair `(carry, ys)`. The only differences:
+    The call takes what `nnx.RNN`'s takes, `initial_carry`, `seq_lengths`, the four above, and `rngs` (for dropout), and
+    `deterministic`. It returns what `nnx.RNN`'s returns: `ys`, or with `return_carry` the pair `(carry, ys)`, and with
+    `reverse` the steps from the last on, unless `keep_order`. The only differences:
 
     - the carry is the cell's own state: of `lstm` an `LSTMState(h, c)`, where Flax has `(c, h)`. It holds no keys, so
       that noise is drawn anew in every call;
