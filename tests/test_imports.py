@@ -21,6 +21,7 @@ LAYERS = (
     "loops",
     "compose",
     "apply",
+    "interop",
     "gradients",
     "diagnostics",
     "data",

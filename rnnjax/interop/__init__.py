@@ -1,0 +1,1 @@
+"""Models and weights to and from other programs."""
