@@ -114,8 +114,8 @@ def torch(model, folder, cells=False, trace=False):
                 ys, (h, c) = self.lstm(x[None], (h, c))
                 return self.readout(ys[0]), h, c
             states = []
-            for cell, *state in zip(self.lstm, h, c):
-                states.append(cell(x, state))
+            for k, cell in enumerate(self.lstm):
+                states.append(cell(x, (h[k], c[k])))
                 x = states[-1][0]
             return self.readout(x), *map(torch.stack, zip(*states))
 
