@@ -12,7 +12,7 @@ import pytest
 import safetensors.numpy
 
 import rnnjax as r
-from conftest import inputs, n, normal
+from conftest import CELLS, EXACT, by_hand, inputs, n, normal, params_of
 from rnnjax.interop.export import export
 from rnnjax.interop.export import safetensors as written
 from rnnjax.interop.load import arrays, load
@@ -144,6 +144,23 @@ def by_name(pair):
 def exported(tmp_path):
     export(tmp_path / "gru", r.gru(n, m), drawn(r.gru(n, m)), VECTOR)
     return tmp_path / "gru"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CELLS)
+def test_every_cell(tmp_path, name):
+    """In double precision, against a loop of its steps."""
+    cell, params = CELLS[name], params_of(CELLS[name])
+    export(tmp_path / "a", cell, params, jnp.ones(n), programs=("step", "sequence"))
+    loaded, start, step = load(tmp_path / "a")
+    _, _, sequence = load(tmp_path / "a", "sequence")
+    xs, state, ys = inputs(2, LONG, n), start(loaded, 2), []
+    for t in range(LONG):
+        state, y = step(loaded, state, xs[:, t])
+        ys.append(y)
+    expected = jnp.stack([by_hand(cell, params, cell.start(params), xs[k])[1] for k in range(2)])
+    np.testing.assert_allclose(jnp.stack(ys, 1), expected, **EXACT)
+    np.testing.assert_allclose(sequence(loaded, start(loaded, 2), xs)[1], expected, **EXACT)
 
 
 def test_both_ways(tmp_path):
@@ -300,6 +317,12 @@ def test_refused_by_export(tmp_path):
             r"^bidirectional: there must be a single step, but .* has none, .* 'sequence' of an export",
             (path, both, drawn(both), VECTOR),
             {},
+        ),
+        (
+            ValueError,
+            r"^export: the program 'sequence' must run for any T, but that of scan\(gru\(3, 4\), loop=checkpointed\) c",
+            (path, r.scan(gru, r.checkpointed), params, VECTOR),
+            {"programs": ["sequence"]},
         ),
         (
             TypeError,

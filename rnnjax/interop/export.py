@@ -79,7 +79,17 @@ def export(
     _fits(model, params)
     files = {"params.safetensors": safetensors(named(params))}
     traced = plain_programs(model, jax.tree.map(_type, params), jax.tree.map(_type, x), programs, B, T)
-    exported = {name: jax.export.export(jax.jit(run), platforms=platforms)(*args) for name, run, args in traced}
+    exported = {}
+    for name, run, args in traced:
+        try:
+            exported[name] = jax.export.export(jax.jit(run), platforms=platforms)(*args)
+        except Exception as error:  # of many types, where a loop counts its steps; with a T it raises its own
+            if name != "sequence" or T is not None:
+                raise
+            raise ValueError(
+                f"export: the program 'sequence' must run for any T, but that of {model} cannot "
+                f"({type(error).__name__}). Give T, or use the loop deferred or rolled."
+            ) from error
     files |= {f"{name}.jax": program.serialize() for name, program in exported.items()}
     about = dict(
         model=repr(model),
