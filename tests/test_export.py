@@ -6,13 +6,14 @@ import subprocess
 import sys
 
 import jax
+import jax.export
 import jax.numpy as jnp
 import numpy as np
 import pytest
 import safetensors.numpy
 
 import rnnjax as r
-from conftest import CELLS, EXACT, by_hand, inputs, n, normal, params_of
+from conftest import CELLS, EXACT, by_hand, inputs, n, normal, params_of, same
 from rnnjax.interop.export import export
 from rnnjax.interop.export import safetensors as written
 from rnnjax.interop.load import arrays, load
@@ -340,3 +341,19 @@ def test_refused_by_export(tmp_path):
         with pytest.raises(error, match=told):
             export(*args, **options)
     assert not path.exists()
+
+
+def test_gradient_of_any_length():
+    """The fast loop is differentiated before the number of steps is known."""
+    model, (B, T) = r.scan(r.lstm(n, m)), jax.export.symbolic_shape("B, T")
+    params = params_of(model)
+
+    def slope(params, xs):
+        def loss(params):
+            return (jax.vmap(lambda xs: model.step(params, model.start(params), xs)[1])(xs) ** 2).sum()
+
+        return jax.grad(loss)(params)
+
+    program = jax.export.export(jax.jit(slope))(params, jax.ShapeDtypeStruct((B, T, n), jnp.float64))
+    for sizes in (1, 3), (5, LONG):
+        same(program.call(params, inputs(*sizes, n)), slope(params, inputs(*sizes, n)), **EXACT)
