@@ -67,7 +67,8 @@ def bidirectional(forward: Cell, backward: Cell, *, join=concatenate, loop=defer
     def no_step(params, state, x):
         raise TypeError(
             f"bidirectional: there must be a single step, but bidirectional({forward}, {backward}) has none, because "
-            "its backward direction needs the whole sequence. Use bptt on whole sequences, or one direction."
+            "its backward direction needs the whole sequence. Use bptt on whole sequences, the program "
+            "'sequence' of an export, or one direction."
         )
 
     def remade(change):

@@ -51,7 +51,8 @@ def deferred(cell, params, state, xs, *, reverse=False, unroll=1):
     state, shape = jax.tree.flatten(state)
     env = evaluate(equations.fixed, dict(zip(equations.params, values)))
     outs = [v for v in dict.fromkeys(variables(equations.y)) if equations.level[v] == CARRIED]
-    scan = functools.partial(jax.lax.scan, reverse=reverse, unroll=unroll, length=T)
+    known = dict(length=T) if isinstance(T, int) else {}  # of a symbolic T, as jax.export has, scan asks its xs
+    scan = functools.partial(jax.lax.scan, reverse=reverse, unroll=unroll, **known)
     xs = jax.tree.leaves(xs)
     begin = [s for s, moves in zip(state, moving) if moves]
     after, ys = _run(equations, outs, scan, T)(read(env, equations.weights), begin, xs)
