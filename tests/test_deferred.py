@@ -73,6 +73,7 @@ def test_awkward_reversed_and_masked(name):
 
 
 @each
+@pytest.mark.slow
 def test_awkward_batched(name):
     """Under the library's `batch`, with the batch inside the loop."""
 

@@ -49,7 +49,11 @@ RANDOM = [name for name in SEAMS if name not in ("reset attention", "dilated att
 
 
 @pytest.mark.parametrize(
-    ("name", "noise"), [(name, "silent") for name in SEAMS] + [(name, "seeded") for name in RANDOM]
+    ("name", "noise"),
+    [
+        *((name, "seeded") for name in RANDOM),
+        *(pytest.param(name, "silent", marks=pytest.mark.slow if name in RANDOM else ()) for name in SEAMS),
+    ],
 )
 def test_loops_agree(name, noise):
     """The loop that takes the step apart and the plain one, under a mask, in value and gradient, and all is finite."""
@@ -94,8 +98,15 @@ def test_episodes_are_apart(name):
     assert not np.allclose(other[:first], plain[:first])
 
 
-@pytest.mark.parametrize("wrapped", [r.frozen, r.residual, r.skip, lambda cell: r.highway(cell, 8)])
-@pytest.mark.parametrize("build", [lambda: r.mlstm(8, 8), lambda: r.rglru(8)])
+@pytest.mark.parametrize(
+    ("wrapped", "build"),
+    [
+        (r.frozen, lambda: r.mlstm(8, 8)),
+        (r.residual, lambda: r.rglru(8)),
+        (r.skip, lambda: r.mlstm(8, 8)),
+        (lambda cell: r.highway(cell, 8), lambda: r.rglru(8)),
+    ],
+)
 def test_promises_survive(wrapped, build):
     """What keeps the state's steps keeps the cell's promises about them: they run in chunks as they do one by one."""
     cell = wrapped(build())

@@ -91,7 +91,7 @@ def by_checkpoints(path, training, wanted):
     return loaded
 
 
-@pytest.mark.parametrize("kept", [by_standard, by_checkpoints])
+@pytest.mark.parametrize("kept", [by_standard, pytest.param(by_checkpoints, marks=pytest.mark.slow)])
 def test_another_mesh(tmp_path, kept):
     """From eight devices of "data" to four by two: the same numbers lie elsewhere, and training goes on as on one."""
     four_by_two = mesh(4, 2)
