@@ -34,6 +34,11 @@ class Noisy(NamedTuple):
     noise: Noise | Lasting | Shared
 
 
+def random(part) -> bool:
+    """Whether a part of a state is where randomness comes from."""
+    return isinstance(part, (Noise, Lasting, Shared))
+
+
 def seed(state: Any, key: jax.Array | None, B: int | None = None) -> Any:
     """Turn on every random cell of a model: give each `Noise` and `Lasting` in its state a key of its own.
 
@@ -49,10 +54,9 @@ def seed(state: Any, key: jax.Array | None, B: int | None = None) -> Any:
         >>> print(jnp.unique(model.step((), silent, xs)[1]), jnp.unique(model.step((), noise, xs)[1]))
         [1.] [0. 2.]
     """
-    leaves, tree = jax.tree.flatten(state, is_leaf=lambda s: isinstance(s, (Noise, Lasting, Shared)))
     if key is None:
-        silent = [type(leaf)() if isinstance(leaf, (Noise, Lasting, Shared)) else leaf for leaf in leaves]
-        return jax.tree.unflatten(tree, silent)
+        return jax.tree.map(lambda s: type(s)() if random(s) else s, state, is_leaf=random)
+    leaves, tree = jax.tree.flatten(state, is_leaf=random)
     for i, leaf in enumerate(leaves):
         own, lanes = jax.random.fold_in(key, i), () if B is None else (B,)
         each = own if B is None else jax.random.split(own, B)

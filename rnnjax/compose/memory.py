@@ -6,7 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cell import PyTree, kind
-from rnnjax.compose.dropout import Lasting, Noise, Shared
+from rnnjax.compose.dropout import random
 from rnnjax.loops.masked import select
 
 
@@ -30,7 +30,7 @@ def look(score: Any, query: jax.Array, memory: Memory) -> tuple[Memory, jax.Arra
 
 def given(part) -> bool:
     """Whether a part of a state is put there by `seed` or `attend_to`, and is no state that steps make."""
-    return isinstance(part, (Noise, Lasting, Shared, Memory))
+    return random(part) or isinstance(part, Memory)
 
 
 def attend_to(state: PyTree, places: jax.Array, *, lengths=None) -> PyTree:

@@ -8,7 +8,7 @@ import numpy as np
 
 from rnnjax.apply import apply
 from rnnjax.cell import kind
-from rnnjax.compose.dropout import Lasting, Noise, Shared
+from rnnjax.compose.dropout import random, seed
 from rnnjax.loops.deferred import deferred
 from rnnjax.loops.scan import scan
 
@@ -28,12 +28,7 @@ def over_time(where, model, loop):
 def noisy(model):
     """Whether some cell of the model draws random numbers."""
     start = jax.eval_shape(lambda key: model.start(model.init(key)), jax.random.key(0))
-    return any(map(_noise, jax.tree.leaves(start, is_leaf=_noise)))
-
-
-def silent(state):
-    """The state without its keys, as `start` gives it."""
-    return jax.tree.map(lambda s: type(s)() if _noise(s) else s, state, is_leaf=_noise)
+    return any(map(random, jax.tree.leaves(start, is_leaf=random)))
 
 
 def run(where, model, params, xs, *, carry, seq_lengths, key, time_major, reverse, keep_order, num_feature_axes):
@@ -55,7 +50,7 @@ def run(where, model, params, xs, *, carry, seq_lengths, key, time_major, revers
         return jnp.reshape(x, (*batch, *x.shape[1:]))
 
     if carry is not None:
-        carry = jax.tree.map(joined, _fitting(where, model, params, silent(carry), batch))
+        carry = jax.tree.map(joined, _fitting(where, model, params, seed(carry, None), batch))
     if seq_lengths is not None:
         seq_lengths = _lengths(where, seq_lengths, batch).reshape(B)
     xs = joined(xs)
@@ -65,7 +60,7 @@ def run(where, model, params, xs, *, carry, seq_lengths, key, time_major, revers
     if reverse and keep_order:
         ys = jax.tree.map(lambda y: flipped(y, seq_lengths), ys)
     ys = jax.tree.map(lambda y: jnp.moveaxis(apart(y), axes, time), ys)
-    return jax.tree.map(apart, silent(carry)), ys
+    return jax.tree.map(apart, seed(carry, None)), ys
 
 
 def flipped(xs, lengths):
@@ -80,10 +75,6 @@ def flipped(xs, lengths):
 def chosen(given, default):
     """An argument of the call, or that of the constructor."""
     return default if given is None else given
-
-
-def _noise(s):
-    return isinstance(s, (Noise, Lasting, Shared))
 
 
 def _fitting(where, model, params, carry, batch):
