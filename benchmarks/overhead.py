@@ -20,12 +20,10 @@ import jax
 import tyro
 from rich.console import Console
 
-import rnnjax
 from benchmarks.report import RESULTS, heading, publish, table, watch
 from benchmarks.timing import interleaved, least, ratio, typical
-from rnnjax.tasks import language, learn
-from rnnjax.tasks.scores import network_bits, per_character
-from rnnjax.train import fit, update
+from rnnjax.tasks import kept, language, learn
+from rnnjax.train import begin, fit, update
 from rnnjax.train.interrupt import interruptible
 from rnnjax.train.progress import progress
 
@@ -43,13 +41,13 @@ def bare(one_step, training, batch):
         yield training, metrics
 
 
-def told(config, corpus, run, loop, console):
+def told(recipe, run, loop, console):
     """The loop of `learn` around `fit`, but for checkpoints and evaluations: a function `block` of so many steps."""
     done = itertools.count(1)
 
     def block(steps):
         def tell(step, metrics):
-            loss = per_character(corpus, "train", float(metrics.loss))
+            loss = recipe.scale * float(metrics.loss)
             assert math.isfinite(loss)
             advance(bits=loss)
             if step % 10 == 0:
@@ -80,26 +78,22 @@ def plain(loop):
 
 def measure(config, folder, rounds, steps):
     """Seconds a step of each loop, a list a round; and seconds of a checkpoint, an evaluation and a curve."""
-    run = learn.create(folder, config)
-    config, corpus, network = learn.load(run)
-    learner, optimizer, training = learn.fresh(config, network)
-    streams = learn.windows(corpus.train, batch=config.batch, length=config.window)
-    one_step = update(rnnjax.tbptt(learner, window=config.window), optimizer)
-    renewed = language.restart(config, learner, len(streams))
+    run, recipe = kept.create(folder, "language", config)
+    training = begin(recipe, recipe.optimizer, jax.random.key(config.seed))
+    one_step = update(recipe.gradient, recipe.optimizer)
 
     def fitted():
-        return fit(
-            one_step, jax.tree.map(lambda x: x + 0, training), lambda n: (streams.at(n),), ENDLESS, restart=renewed
-        )
+        copy = jax.tree.map(lambda x: x + 0, training)
+        return fit(one_step, copy, lambda step: (recipe.batch_at(step),), ENDLESS, restart=recipe.restart)
 
     dumb, terminal = (Console(file=io.StringIO(), force_terminal=on) for on in (False, True))
     blocks = {
         "the update alone": plain(
-            bare(one_step, jax.tree.map(lambda x: x + 0, training), jax.device_put(streams.at(0)))
+            bare(one_step, jax.tree.map(lambda x: x + 0, training), jax.device_put(recipe.batch_at(0)))
         ),
         "fit, windows and restarts": plain(fitted()),
-        "the whole loop": told(config, corpus, run, fitted(), dumb),
-        "the whole loop with its bar": told(config, corpus, run, fitted(), terminal),
+        "the whole loop": told(recipe, run, fitted(), dumb),
+        "the whole loop with its bar": told(recipe, run, fitted(), terminal),
     }
 
     def turn(block):
@@ -109,14 +103,14 @@ def measure(config, folder, rounds, steps):
     saved = (training._replace(step=jax.numpy.int32(k)) for k in itertools.count(1))
     pauses = {
         "a checkpoint": lambda: run.checkpoints.save(next(saved)),
-        "an evaluation": lambda: network_bits(network, training.params, corpus, "valid", streams=16),
-        "a curve": lambda: draw(run),
+        "an evaluation": lambda: recipe.measure(training.params, "valid"),
+        "a curve": lambda: draw(run, recipe),
     }
     return times, {name: median([timed(act) for _ in range(4)][1:]) for name, act in pauses.items()}
 
 
-def draw(run):
-    with learn.drawn(run, 2.0):
+def draw(run, recipe):
+    with learn.drawn(run, recipe, {"a baseline": 2.0}):
         pass
 
 

@@ -9,20 +9,27 @@ from contextlib import redirect_stderr
 import tyro
 from rich.console import Console
 
-from rnnjax.commands import STOPPED, Eval, Sample, Train
+from rnnjax.commands import STOPPED, Eval, Sample, train
 from rnnjax.inspect import Inspect
+from rnnjax.tasks import TASKS
 
-DESCRIPTION = """Recurrent networks in JAX, from the command line.
+DESCRIPTION = (
+    """Recurrent networks in JAX, from the command line.
 
 Learn the shipped text, about three minutes on two cores: rnnjax train
 
 Learn your own: rnnjax train --text my.txt --cell gru --layers 2 --m 256
 
+Another task: rnnjax train TASK, of """
+    + ", ".join(TASKS)
+    + """
+
 Write with what was learned: rnnjax sample runs/NAME --prompt "In the beginning" --temperature 0.8
 
 See how credit flows through it: rnnjax inspect runs/NAME
 """
-COMMANDS = {"train": Train, "eval": Eval, "sample": Sample, "inspect": Inspect}
+)
+COMMANDS = {"train": train("language"), "eval": Eval, "sample": Sample, "inspect": Inspect}
 
 
 def main(arguments=None) -> int:
@@ -46,11 +53,14 @@ def main(arguments=None) -> int:
 
 def parse(arguments):
     """The command that the arguments ask for. Help goes to stdout; what cannot be read is one `ValueError`."""
-    said = io.StringIO()
+    said, config = io.StringIO(), (tyro.conf.DisallowNone, tyro.conf.FlagCreatePairsOff)
     try:
         with redirect_stderr(said):
+            if arguments[:1] == ["train"] and not "".join(arguments[1:2]).startswith("-") and arguments[1:]:
+                task, *rest = arguments[1:]
+                return tyro.cli(train(task), prog=f"rnnjax train {task}", args=rest, config=config)
             return tyro.extras.subcommand_cli_from_dict(
-                COMMANDS, prog="rnnjax", description=DESCRIPTION, args=arguments, config=(tyro.conf.DisallowNone,)
+                COMMANDS, prog="rnnjax", description=DESCRIPTION, args=arguments, config=config
             )
     except SystemExit as stop:
         if stop.code == 0:

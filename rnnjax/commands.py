@@ -1,81 +1,103 @@
 """What `rnnjax train`, `eval` and `sample` take and do."""
 
 import dataclasses
-import itertools
+import inspect
 import shlex
 from pathlib import Path
 
-import jax
 import tyro
 from rich.table import Table
 
-from rnnjax.tasks import language, learn, sampling, scores
-from rnnjax.tasks.config import Config, check_seed
+from rnnjax.tasks import TASKS, kept, language
+from rnnjax.tasks.learn import learn
+from rnnjax.tasks.options import check_seed
 from rnnjax.train.run import Run, free_path
 
 STOPPED = 130
 
 
 @dataclasses.dataclass(frozen=True)
-class Train(Config):
-    """Train a language model on text, and measure it beside an n-gram model.
-
-    Without options: a character LSTM on the shipped King James text, about three minutes on two cores. The run is kept
-    in runs/NAME: config.json, checkpoints, metrics.jsonl, curve.png, sample.txt. Ctrl-C stops it so that it can go on.
-    """
+class Training:
+    """What every `rnnjax train TASK` takes besides the options of its task; `train` makes it a command."""
 
     name: str | None = None
-    """Name of the run's folder; by default made from the text and the cell."""
+    """Name of the run's folder; by default that of the task, or made from the text and the cell."""
     runs: Path = Path("runs")
     """Where runs are kept."""
     resume: Path | None = None
     """Go on with this run instead, under its own options, as if it had never stopped."""
+    smoke: bool = False
+    """Only a few steps of something small, in seconds: does it work at all?"""
 
     def __call__(self, console):
-        options = dataclasses.asdict(self)
-        name, runs, resume = (options.pop(key) for key in ("name", "runs", "resume"))
-        config = Config(**options)
-        if resume is None:
-            stem = Path(config.text).stem if config.text else "bible"
-            run = learn.create(runs / name if name else free_path(runs, f"{stem}-{config.cell}"), config)
-        elif self == Train(resume=resume):
-            run = Run(resume)
-        else:
+        if self.resume is not None and self != type(self)(resume=self.resume):
             raise ValueError("train: --resume must stand alone, but other options came with it. A run keeps its own.")
+        if self.resume is None:
+            run, recipe = kept.create(self.path(), self.task, self.options())
+        else:
+            run = Run(self.resume)
+            recipe = kept.reopen(run)
         try:
             console.print(f"run: {run.path}")
-            done = learn.learn(run, console)
+            done = learn(run, recipe, console)
         except KeyboardInterrupt:  # in the first moments, or the second Ctrl-C: it goes on from its last checkpoint
             done = False
         if not done:
             console.print(f"stopped; go on with: rnnjax train --resume {shlex.quote(str(run.path))}")
             return STOPPED
-        network, vocabulary, params = restored(run)
-        measure(run, network, params, console)
-        text = "".join(sampled(network, vocabulary, params, "\n", 1.0, 300, 0))
-        (run.path / "sample.txt").write_text(text + "\n")
-        console.print("\nA sample at temperature 1:")
-        console.print(text, highlight=False)
-        place = shlex.quote(str(run.path))
-        console.print(f"\nkept in {run.path}; try: rnnjax sample {place} --prompt 'In the beginning'")
+        params = kept.trained(run, recipe)
+        report(kept.result(run, recipe, params), console)
+        if recipe.show is not None:
+            text = recipe.show(params)
+            (run.path / "sample.txt").write_text(text + "\n")
+            console.print(f"\n{text}", highlight=False)
+        console.print(f"\nkept in {run.path}")
+        if run.config["task"] == "language":
+            console.print(f"try: rnnjax sample {shlex.quote(str(run.path))} --prompt 'In the beginning'")
+
+    def options(self):
+        """The options of the task alone."""
+        module = kept.module(self.task)
+        names = {field.name for field in dataclasses.fields(module.Config)}
+        asked = {key: value for key, value in dataclasses.asdict(self).items() if key in names}
+        return module.Config(**asked | (module.SMOKE if self.smoke else {}))
+
+    def path(self):
+        """The folder of a new run."""
+        if self.name:
+            return self.runs / self.name
+        stem = self.task if self.task != "language" else f"{Path(self.text).stem if self.text else 'bible'}-{self.cell}"
+        return free_path(self.runs, stem)
+
+
+def train(task: str) -> type[Training]:
+    """The command `rnnjax train TASK`: the options of the task, and those of every training."""
+    config = kept.module(task).Config
+    command = dataclasses.make_dataclass("Train", [], bases=(Training, config), frozen=True, namespace={"task": task})
+    command.__doc__ = f"""{inspect.cleandoc(config.__doc__)}
+
+The run is kept in runs/NAME: config.json, checkpoints, metrics.jsonl, curve.png, result.json. Ctrl-C stops it so that
+it can go on. Other tasks: rnnjax train TASK, of {", ".join(TASKS)}.
+"""
+    return command
 
 
 @dataclasses.dataclass(frozen=True)
 class Eval:
-    """Measure a run on the test part of its text, beside n-gram models."""
+    """Measure a run on the test part of its data, beside simple models."""
 
     run: tyro.conf.Positional[Path]
     """The run's folder, as runs/bible-lstm."""
 
     def __call__(self, console):
         run = Run(self.run)
-        network, _, params = restored(run)
-        measure(run, network, params, console)
+        recipe = kept.reopen(run)
+        report(kept.result(run, recipe, kept.trained(run, recipe)), console)
 
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """Write text with a run's model, as it is generated."""
+    """Write text with the model of a run of the task language, as it is generated."""
 
     run: tyro.conf.Positional[Path]
     """The run's folder, as runs/bible-lstm."""
@@ -94,38 +116,18 @@ class Sample:
             raise ValueError(f"sample: length must be at least 0, but length is {self.length}. Give more.")
 
     def __call__(self, console):
-        network, vocabulary, params = restored(Run(self.run))
-        for piece in sampled(network, vocabulary, params, self.prompt, self.temperature, self.length, self.seed):
+        network, vocabulary, params = kept.language_model("sample", Run(self.run))
+        how = self.prompt, self.temperature, self.length, self.seed
+        for piece in language.sampled(network, vocabulary, params, *how):
             print(piece, end="", flush=True)
         print()
 
 
-def restored(run):
-    """The network, vocabulary and trained params of a run, without its text."""
-    config, vocabulary = learn.recorded(run)
-    network = language.model(config, len(vocabulary))
-    like = jax.eval_shape(lambda: learn.fresh(config, network)[-1])  # its types are enough, and cost no compiling
-    return network, vocabulary, run.checkpoints.load(like).params
-
-
-def sampled(network, vocabulary, params, prompt, temperature, length, seed):
-    """The prompt, then `length` symbols of text in pieces."""
-    ids = vocabulary.encode(prompt)
-    unknown = () if vocabulary.unit == "byte" else (0,)
-    if any(i in unknown for i in ids) and prompt.strip():
-        raise ValueError(f"sample: the prompt must use {vocabulary.unit}s of the run's text, but one is new. Reword.")
-    drawn = sampling.sample(network, params, ids, key=jax.random.key(seed), temperature=temperature, silent=unknown)
-    yield prompt.lstrip("\n")
-    yield from sampling.stream(vocabulary, itertools.islice(drawn, length), after=int(ids[-1]))
-
-
-def measure(run, network, params, console):
-    """Print bits a character on the test text, for the model and for n-grams."""
-    config, corpus, _ = learn.load(run)
-    ours = scores.network_bits(network, params, corpus, "test")
-    rows = {f"{config.layers} x {config.cell}({config.m})": ours}
-    rows |= {f"{order}-gram Kneser-Ney": scores.ngram_bits(corpus, "test", order=order) for order in (5, 8)}
-    table = Table("model", "bits a character", title=f"test: the last {corpus.characters['test']:,} characters")
-    for label, value in rows.items():
-        table.add_row(label, f"{value:.3f}")
+def report(result, console):
+    """Print what a model reached on the test part, beside simple models and what others have published."""
+    _, *others = result["test"]
+    table = Table("model", *result["test"], title=f"{result['task']}: test")
+    table.add_row(result["model"], *(f"{value:.3f}" for value in result["test"].values()))
+    for label, value in (result["baselines"] | result["published"]).items():
+        table.add_row(label, f"{value:.3f}", *("" for _ in others))
     console.print(table)

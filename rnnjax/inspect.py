@@ -12,9 +12,9 @@ from rich.table import Table
 
 import rnnjax
 from rnnjax import diagnostics, weights
-from rnnjax.commands import restored
 from rnnjax.diagnostics import pictures
-from rnnjax.tasks import language, learn
+from rnnjax.tasks import corpus as texts
+from rnnjax.tasks import kept, language, scores
 from rnnjax.train.run import Run
 
 FAR = 100  # steps of credit
@@ -39,8 +39,10 @@ class Inspect:
 
     def __call__(self, console):
         run = Run(self.run)
-        config, corpus, _ = learn.load(run)
-        network, vocabulary, params = restored(run)
+        network, vocabulary, params = kept.language_model("inspect", run)
+        config = kept.options(run)
+        corpus = texts.corpus(config)
+        kept.unchanged(run, {"digest": corpus.digest})
         begin, ids = sentence(corpus) if self.text is None else (0, read(vocabulary, self.text))
         files = {name: run.path / f"{name}.png" for name in ("flow", "gates", "network")}
         steps = min(FAR, len(corpus.valid) - 1)
@@ -51,7 +53,7 @@ class Inspect:
             state = after(network, params, corpus.valid[:before])
             few = SIZE // sum(jax.tree.leaves(jax.tree.map(np.size, state))) ** 2
             lags = range(steps + 1) if few >= steps else [0, *np.geomspace(1, steps, max(few, 12)).astype(int)]
-            judged, pair = language.with_loss(network), (piece[:-1], piece[1:])
+            judged, pair = scores.predicting(network), (piece[:-1], piece[1:])
             return diagnostics.gradient_flow(judged, params, state, pair, lags=lags, exact=4096)
 
         trained = flow(network, params)

@@ -11,7 +11,7 @@ import shutil
 import signal
 import subprocess
 import time
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 
 import jax
@@ -21,9 +21,11 @@ import running
 from matplotlib.image import imread
 from running import quick
 
-from rnnjax.cli import Eval, Inspect, Sample, Train, main
+from rnnjax import commands
+from rnnjax.cli import COMMANDS, Eval, Inspect, Sample, main
 from rnnjax.data import bible
-from rnnjax.tasks import language, learn
+from rnnjax.tasks import kept, language, memory
+from rnnjax.train import begin
 from rnnjax.train.run import Run
 
 SMALL = ["--m", "8", "--embed", "4", "--batch", "4", "--window", "8", "--steps", "30", "--every", "20"]
@@ -84,9 +86,9 @@ def stoppable(name):
 
 def final(run):
     """Every number of the last checkpoint, bit for bit, and where it lies in the training."""
-    config, _, network = learn.load(run)
-    training = run.checkpoints.load(jax.eval_shape(lambda: learn.fresh(config, network)[-1]))
-    assert int(training.step) == config.steps
+    recipe = kept.reopen(run)
+    training = run.checkpoints.load(jax.eval_shape(lambda: begin(recipe, recipe.optimizer, jax.random.key(0))))
+    assert int(training.step) == kept.options(run).steps
     plain = lambda x: jax.random.key_data(x) if jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key) else x  # noqa: E731
     return {
         jax.tree_util.keystr(path): np.asarray(plain(x)).tobytes() for path, x in jax.tree.leaves_with_path(training)
@@ -208,11 +210,11 @@ def table(out):
 def test_train_keeps_all_of_its_run(trained):
     folder, said = trained
     run = folder / "runs" / "run"
-    names = ["checkpoints", "config.json", "curve.png", "metrics.jsonl", "sample.txt"]
+    names = ["checkpoints", "config.json", "curve.png", "metrics.jsonl", "result.json", "sample.txt"]
     assert sorted(p.name for p in run.iterdir()) == names
     config = json.loads((run / "config.json").read_text())
-    assert config["language"]["m"] == 8 and config["language"]["text"] == str(folder / "text.txt")
-    assert language.Config(**config["language"]).steps == 30
+    assert config["options"]["m"] == 8 and config["options"]["text"] == str(folder / "text.txt")
+    assert language.Config(**config["options"]).steps == 30
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
     assert [(line["step"], "valid" in line) for line in lines] == [
         (10, False), (20, False), (20, True), (30, False), (30, True),
@@ -239,7 +241,7 @@ def test_eval_says_what_training_said(trained, rnnjax):
 
 
 def test_names_are_made_from_the_text_and_the_cell(rnnjax, here, monkeypatch):
-    monkeypatch.setattr(learn, "learn", lambda run, console: False)
+    monkeypatch.setattr(commands, "learn", lambda run, recipe, console: False)
     for options in [], [], ["--cell", "gru"], ["--runs", "elsewhere/deep"], ["--name", "mine"]:
         assert rnnjax("train", "--text", "text.txt", *SMALL, *options)[0] == 130
     assert sorted(str(path.parent.relative_to(here)) for path in here.glob("**/config.json")) == [
@@ -356,7 +358,7 @@ def test_help(rnnjax):
 
 
 @pytest.mark.parametrize(
-    "command, options", [("train", Train), ("sample", Sample), ("eval", Eval), ("inspect", Inspect)]
+    "command, options", [("train", COMMANDS["train"]), ("sample", Sample), ("eval", Eval), ("inspect", Inspect)]
 )
 def test_help_of_a_command(rnnjax, command, options):
     code, out, err = rnnjax(command, "--help")
@@ -366,7 +368,7 @@ def test_help_of_a_command(rnnjax, command, options):
         shown = "PATH The run's folder" if field.name == "run" else f"--{field.name} "
         assert shown in words, f"{field.name} must be named"
         if field.name == "m":
-            assert f"Size of each layer's state. (default: {Train().m})" in words
+            assert f"Size of each layer's state. (default: {options().m})" in words
 
 
 # errors
@@ -374,6 +376,10 @@ def test_help_of_a_command(rnnjax, command, options):
 ERRORS = [
     ("", "Expected one of {train, eval, sample, inspect}. See rnnjax --help."),
     ("frob", "Unrecognized options: frob. See rnnjax --help."),
+    ("train frob", "train: the task must be one of language, "),
+    ("train memory --m x", "Error parsing --m: invalid literal for int() with base 10: 'x'. See rnnjax train --help."),
+    ("sample runs/memory", "sample: the run must be of the task language, but it is of memory."),
+    ("inspect runs/memory", "inspect: the run must be of the task language, but it is of memory."),
     ("train --stpes 5", "Unrecognized options: --stpes, 5. See rnnjax train --help."),
     ("train --m x", "Error parsing --m: invalid literal for int() with base 10: 'x'. See rnnjax train --help."),
     ("train --m", "Missing value for argument '--m'."),
@@ -414,7 +420,7 @@ ERRORS = [
     ("inspect runs/none", "Run: path must be a run, but runs/none has no config.json. Give runs/NAME."),
     ("inspect runs/broken", "Run: runs/broken/config.json must be JSON, but it is not: "),
     ("inspect runs/other", "Checkpoints: a checkpoint must be of the model it is loaded for, but "),
-    ("inspect runs/changed", "train: the text must be as when the run began, but "),
+    ("inspect runs/changed", "train: the data must be as when the run began, but the digest of "),
     ("inspect TRAINED --text ''", "inspect: the text must hold 1 to 200 chars, but it holds 0. Reword."),
     (f"inspect TRAINED --text '{'a' * 201}'", "inspect: the text must hold 1 to 200 chars, but it holds 201. Reword."),
     ("inspect TRAINED --text 한글", "inspect: the text must use chars of the run's text, but one is new. Reword."),
@@ -422,7 +428,7 @@ ERRORS = [
     ("eval text.txt", "Run: path must be a run, but text.txt has no config.json. Give runs/NAME."),
     ("eval runs/other", "Checkpoints: a checkpoint must be of the model it is loaded for, but "),
     ("eval runs/gone", "read: path must exist, but path '"),
-    ("eval runs/changed", "train: the text must be as when the run began, but "),
+    ("eval runs/changed", "train: the data must be as when the run began, but the digest of "),
 ]
 
 
@@ -438,10 +444,11 @@ def things(here, trained):
     made = {
         "taken": config,
         "new": config,
-        "odd": config | {"language": config["language"] | {"frob": 1}},
-        "other": config | {"language": config["language"] | {"m": 9}},
-        "gone": config | {"language": config["language"] | {"text": "/no/such/text"}},
+        "odd": config | {"options": config["options"] | {"frob": 1}},
+        "other": config | {"options": config["options"] | {"m": 9}},
+        "gone": config | {"options": config["options"] | {"text": "/no/such/text"}},
         "changed": config | {"digest": "0"},
+        "memory": {"task": "memory", "options": asdict(memory.Config())},
     }
     for name, plain in made.items():
         (here / "runs" / name).mkdir(parents=True)

@@ -23,7 +23,9 @@ from running import quick
 import rnnjax as r
 from conftest import EXACT, SINGLE, same
 from rnnjax.data import windows
-from rnnjax.tasks import language, learn, ngram, scores
+from rnnjax.tasks import corpus as texts
+from rnnjax.tasks import kept, language, learn, ngram, scores
+from rnnjax.tasks.options import adam
 from rnnjax.train import Checkpoints, Training, begin, evaluate, fit, update
 from rnnjax.train.curve import BLUE, GREY, ORANGE, curve
 from rnnjax.train.interrupt import interruptible
@@ -380,11 +382,11 @@ def shows(path, colour):
 @pytest.mark.parametrize("metrics", [METRICS, METRICS[:1], METRICS[-1:]], ids=["a run", "one step", "one evaluation"])
 def test_curve(tmp_path, metrics):
     path = tmp_path / "curve.png"
-    curve(path, metrics, train="train", valid="valid", unit="bits", title="a run", baselines={"n-gram": 1.1})
+    curve(path, metrics, unit="bits", loss_unit="bits", title="a run", baselines={"n-gram": 1.1})
     assert path.read_bytes().startswith(b"\x89PNG") and image.imread(path).shape == (720, 1200, 4)
     assert shows(path, GREY)
     assert shows(path, ORANGE) == (metrics != METRICS[:1])
-    curve(path, metrics, train="train", valid="valid", unit="bits")
+    curve(path, metrics, unit="bits", loss_unit="bits")
     assert shows(path, ORANGE) == (metrics != METRICS[:1])
 
 
@@ -392,7 +394,7 @@ def test_curve_shows_every_evaluation_and_baseline(tmp_path, monkeypatch):
     drawn = []
     monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, path: drawn.append(figure.axes[0]))
     late = [{"step": 1, "valid": 30.0}, *METRICS]
-    curve(tmp_path / "a.png", late, train="train", valid="valid", unit="bits", baselines={"low": 0.5, "high": 40.0})
+    curve(tmp_path / "a.png", late, unit="bits", loss_unit="bits", baselines={"low": 0.5, "high": 40.0})
     axes = drawn[0]
     low, high = axes.get_ylim()
     assert low < 0.5 and high > 40
@@ -460,31 +462,31 @@ def config(tmp_path, text=TEXT, **options):
 
 
 def test_corpus_knows_only_its_training_part(tmp_path):
-    corpus = language.corpus(config(tmp_path))
+    corpus = texts.corpus(config(tmp_path))
     assert corpus.characters == {"train": 1800, "valid": 100, "test": 100}
     assert set(corpus.vocabulary.symbols[1:]) == set("abc de.\n")
     assert corpus.vocabulary.decode(corpus.train) == TEXT[:1800]
     assert (corpus.valid == 0).all() and (corpus.test == 0).all()
-    assert len(language.corpus(config(tmp_path, vocabulary=4)).vocabulary) == 4
+    assert len(texts.corpus(config(tmp_path, vocabulary=4)).vocabulary) == 4
 
 
 def test_corpus_by_byte_and_word(tmp_path):
     text = "봄이 온다. 꽃이 핀다! " * 100
-    by_byte = language.corpus(config(tmp_path, text, unit="byte"))
+    by_byte = texts.corpus(config(tmp_path, text, unit="byte"))
     assert len(by_byte.vocabulary) == 256
     assert sum(by_byte.characters.values()) == len(text)
     assert bytes(np.concatenate(by_byte[1:4]).astype(np.uint8)).decode() == text
-    by_word = language.corpus(config(tmp_path, text, unit="word"))
+    by_word = texts.corpus(config(tmp_path, text, unit="word"))
     assert set(by_word.vocabulary.symbols) == {"<unk>", "봄이", "온다", "꽃이", "핀다", ".", "!"}
     assert by_word.characters == by_byte.characters
-    assert by_byte.digest == by_word.digest != language.corpus(config(tmp_path, text + "a")).digest
+    assert by_byte.digest == by_word.digest != texts.corpus(config(tmp_path, text + "a")).digest
 
 
 @pytest.mark.parametrize("text", ["ab" * 10, " " * 1900 + "a b" * 30])
 def test_corpus_refuses_parts_with_nothing_to_predict(tmp_path, text):
     unit = "char" if text[0] == "a" else "word"
     with pytest.raises(ValueError, match=r"(must hold 2 chars, but valid holds 1, of a text of 20 .*Give|hold a word)"):
-        language.corpus(config(tmp_path, text, unit=unit))
+        texts.corpus(config(tmp_path, text, unit=unit))
 
 
 UNITS = {
@@ -499,7 +501,7 @@ UNITS = {
 def test_a_uniform_model_has_log2_of_the_symbols(tmp_path, unit, streams):
     text, symbols, per_character = UNITS[unit]
     asked = config(tmp_path, text, unit=unit)
-    corpus = language.corpus(asked)
+    corpus = texts.corpus(asked)
     assert len(corpus.vocabulary) == symbols
     network = language.model(asked, symbols)
     params = jax.tree.map(jnp.zeros_like, network.init(KEY))
@@ -512,7 +514,7 @@ def test_a_uniform_model_has_log2_of_the_symbols(tmp_path, unit, streams):
 def test_network_bits_is_minus_log2_of_the_text(tmp_path):
     """One symbol after another in NumPy, from the params of `gru` and `dense` by their published equations' code."""
     asked = config(tmp_path, "".join(np.random.default_rng(5).choice(list("abcdef"), 1200)), cell="gru")
-    corpus = language.corpus(asked)
+    corpus = texts.corpus(asked)
     network = language.model(asked, len(corpus.vocabulary))
     params = jax.tree.map(lambda p: p + 0.3, network.init(KEY))
     cell, state, bits = network.each, network.start(params), []
@@ -526,7 +528,7 @@ def test_network_bits_is_minus_log2_of_the_text(tmp_path):
 
 
 def test_ngram_bits_converts_symbols_to_characters(tmp_path):
-    corpus = language.corpus(config(tmp_path, "one two, three four. " * 90, unit="word"))
+    corpus = texts.corpus(config(tmp_path, "one two, three four. " * 90, unit="word"))
     model = ngram.kneser_ney(corpus.train, len(corpus.vocabulary), order=3)
     by_hand = ngram.bits(model, corpus.test) * len(corpus.test) / corpus.characters["test"]
     assert scores.ngram_bits(corpus, "test", order=3) == pytest.approx(by_hand, rel=1e-12)
@@ -535,7 +537,7 @@ def test_ngram_bits_converts_symbols_to_characters(tmp_path):
 @pytest.mark.parametrize("streams, length", [(1, 5), (1, 128), (3, 4), (7, 30)])
 def test_held_out_predicts_each_symbol_once(streams, length):
     ids = np.arange(100)
-    inputs, targets = (np.concatenate(both) for both in zip(*language.held_out(ids, streams, length)))
+    inputs, targets = (np.concatenate(both) for both in zip(*texts.held_out(ids, streams, length)))
     assert (targets == inputs + 1).all()
     span = 100 // streams
     firsts = {stream * span for stream in range(streams)}
@@ -546,7 +548,7 @@ def test_held_out_predicts_each_symbol_once(streams, length):
 def test_restart_resets_a_share_of_the_streams_and_all_at_an_epoch():
     streams, epoch, share = 150, 20, 0.1
     asked = language.Config(batch=streams, reset=share, dropout=0.5, m=3, embed=2, layers=2)
-    cell = r.batch(language.with_loss(language.model(asked, V)), streams)
+    cell = r.batch(scores.predicting(language.model(asked, V)), streams)
     params = cell.init(KEY)
     marked = jax.tree.map(lambda s: jnp.ones_like(s), cell.start(params))
     marked = r.seed(marked, KEY, streams)
@@ -606,7 +608,7 @@ def test_config_refuses(options, message):
 @pytest.mark.parametrize("steps", [1, 2, 33, 100])
 def test_the_learning_rate_warms_up_and_ends_small(steps):
     """Adam's first updates are of the size of the learning rate: under a constant gradient they show it."""
-    optimizer = language.optimizer(language.Config(steps=steps, lr=0.1))
+    optimizer = adam(language.Config(steps=steps, lr=0.1))
     params = jnp.zeros(3)
 
     def one(state, _):
@@ -630,9 +632,9 @@ def test_learn_from_end_to_end(tmp_path, monkeypatch):
     steps = []
     monkeypatch.setattr(learn, "update", lambda *args: steps.append(update(*args)) or steps[-1])
     asked = config(tmp_path, "abcdefgh\n" * 300, cell="gru", dropout=0.1, layers=2, steps=45, every=20, lr=0.05, m=12)
-    run = learn.create(tmp_path / "run", asked)
+    run, recipe = kept.create(tmp_path / "run", "language", asked)
     console = silent()
-    assert learn.learn(run, console)
+    assert learn.learn(run, recipe, console)
     assert steps[0]._cache_size() == 1
     metrics = run.metrics()
     assert [e["step"] for e in metrics if "train" in e] == [10, 20, 30, 40]
@@ -642,26 +644,28 @@ def test_learn_from_end_to_end(tmp_path, monkeypatch):
     assert (run.path / "curve.png").stat().st_size > 10_000
     for said in ("2 x gru(12)", "5-gram Kneser-Ney", "step 45 of 45:", f"{metrics[-1]['valid']:.3f} bits a character"):
         assert said in console.file.getvalue()
-    assert learn.learn(Run(run.path), silent())
+    assert learn.learn(Run(run.path), recipe, silent())
     assert steps[1]._cache_size() == 0 and run.metrics() == metrics
 
     (tmp_path / "text.txt").write_text("abcdefgh\n" * 299 + "abcdefg!\n")
-    with pytest.raises(ValueError, match=r"train: the text must be as when the run began, but .*text.txt has changed"):
-        learn.load(run)
+    with pytest.raises(
+        ValueError, match=r"train: the data must be as when the run began, but the digest of .*run is another"
+    ):
+        kept.reopen(run)
     (tmp_path / "text.txt").unlink()
     with pytest.raises(ValueError, match="read: path must exist"):
-        learn.load(run)
+        kept.reopen(run)
 
 
 def test_learn_compiles_a_resumed_run_once_too(tmp_path, monkeypatch):
     steps, stop = [], iter([False] * 12 + [True])
     monkeypatch.setattr(learn, "update", lambda *args: steps.append(update(*args)) or steps[-1])
-    run = learn.create(tmp_path / "run", config(tmp_path))
+    run, recipe = kept.create(tmp_path / "run", "language", config(tmp_path))
     with monkeypatch.context() as patch:
         patch.setattr(learn, "interruptible", lambda: _Asked(lambda: next(stop)))
-        assert not learn.learn(run, silent())
+        assert not learn.learn(run, recipe, silent())
     assert run.checkpoints.latest == 13
-    assert learn.learn(run, silent())
+    assert learn.learn(run, recipe, silent())
     assert [step._cache_size() for step in steps] == [1, 1]
     assert [e["step"] for e in run.metrics()] == [10, 10, 20, 20, 30, 30]
 
@@ -677,29 +681,33 @@ class _Asked(NamedTuple):
 
 
 def test_learn_refuses_to_diverge(tmp_path):
-    run = learn.create(tmp_path / "run", config(tmp_path, lr=1e38, clip=1e30))
+    run, recipe = kept.create(tmp_path / "run", "language", config(tmp_path, lr=1e38, clip=1e30))
     with pytest.raises(
         ValueError, match=r"train: the loss must be finite, but at step \d+ it is (nan|inf)\. Lower --lr"
     ):
-        learn.learn(run, silent())
+        learn.learn(run, recipe, silent())
 
 
 @pytest.mark.parametrize(
     "edit, message",
     [
         (lambda c: [1], "must be as rnnjax wrote it, but .*/run/config.json is not: list indices"),
-        (lambda c: {}, "must be as rnnjax wrote it, but .* is not: 'language'"),
-        (lambda c: c | {"language": c["language"] | {"frob": 1}}, "is not: .*unexpected keyword argument 'frob'"),
-        (lambda c: c | {"language": c["language"] | {"m": "16"}}, "is not: .*'<' not supported"),
-        (lambda c: c | {"language": c["language"] | {"unit": "x"}}, "unit must be one of .*, but unit is 'x'"),
-        (lambda c: {k: c[k] for k in ("language", "digest")}, "is not: 'vocabulary'"),
-        (lambda c: c | {"vocabulary": "[]"}, "from_json: text must come from to_json"),
-        (lambda c: {k: c[k] for k in ("language", "vocabulary")}, "the text must be as when the run began"),
+        (lambda c: {}, "must be as rnnjax wrote it, but .* is not: 'task'"),
+        (lambda c: c | {"options": c["options"] | {"frob": 1}}, "is not: .*unexpected keyword argument 'frob'"),
+        (lambda c: c | {"options": c["options"] | {"m": "16"}}, "is not: .*'<' not supported"),
+        (lambda c: c | {"options": c["options"] | {"unit": "x"}}, "unit must be one of .*, but unit is 'x'"),
+        (
+            lambda c: {k: c[k] for k in ("task", "options", "digest")},
+            "data must be as .* the vocabulary of .* is another",
+        ),
+        (lambda c: c | {"task": "frob"}, "train: the task must be one of language, .*, but it is frob"),
+        (lambda c: c | {"vocabulary": "[]"}, "data must be as .* the vocabulary of .* is another"),
+        (lambda c: {k: c[k] for k in ("task", "options", "vocabulary")}, "the data must be as when the run began"),
     ],
 )
 def test_a_config_that_was_tampered_with(tmp_path, edit, message):
     path = tmp_path / "run" / "config.json"
-    learn.create(path.parent, config(tmp_path))
+    kept.create(path.parent, "language", config(tmp_path))
     path.write_text(json.dumps(edit(json.loads(path.read_text()))))
     with pytest.raises(ValueError, match=message):
-        learn.load(Run(path.parent))
+        kept.reopen(Run(path.parent))

@@ -1,49 +1,23 @@
 """A language model of any text: the next character, word or byte, by truncated BPTT with carried state."""
 
-import hashlib
-from dataclasses import asdict
-from pathlib import Path
+import itertools
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 
 import rnnjax
-from rnnjax.data import Vocabulary, bible, byte_level, characters, read, split, words
+from rnnjax.data import windows
 from rnnjax.tasks.config import Config
+from rnnjax.tasks.corpus import corpus
+from rnnjax.tasks.options import adam
+from rnnjax.tasks.recipe import Recipe
+from rnnjax.tasks.sampling import sample, stream
+from rnnjax.tasks.scores import network_bits, ngram_bits, per_character, predicting
 
-
-class Corpus(NamedTuple):
-    """A text as symbols: ids of its training, validation and test parts, and how many characters each part holds."""
-
-    vocabulary: Vocabulary
-    train: np.ndarray
-    valid: np.ndarray
-    test: np.ndarray
-    characters: dict[str, int]
-    digest: str
-
-
-def corpus(config: Config) -> Corpus:
-    """The text split 90 / 5 / 5 %, in order, with a vocabulary of its training part."""
-    text = bible() if config.text is None else read(config.text)
-    train, valid, test = split(text)
-    if config.unit == "byte":
-        vocabulary = byte_level()
-    else:
-        vocabulary = {"char": characters, "word": words}[config.unit](train, size=config.vocabulary)
-    parts = dict(zip(("train", "valid", "test"), map(vocabulary.encode, (train, valid, test))))
-    for part, ids in parts.items():
-        if len(ids) < 2:
-            raise ValueError(
-                f"train: each part of the text must hold 2 {config.unit}s, but {part} holds {len(ids)}, of a text of "
-                f"{len(text)} characters. Give a longer text."
-            )
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    sizes = {"train": len(train), "valid": len(valid), "test": len(test)}
-    return Corpus(vocabulary, **parts, characters=sizes, digest=digest)
+SMOKE = dict(m=32, steps=20, every=20)
 
 
 def model(config: Config, symbols: int) -> rnnjax.Cell:
@@ -52,18 +26,6 @@ def model(config: Config, symbols: int) -> rnnjax.Cell:
     layers = rnnjax.deep(constructor, config.embed, config.m, layers=config.layers, dropout=config.dropout)
     noise = [rnnjax.dropout(config.dropout)] if config.dropout else []
     return rnnjax.stack(rnnjax.embed(symbols, config.embed), *noise, layers, *noise, rnnjax.dense(config.m, symbols))
-
-
-def with_loss(network: rnnjax.Cell) -> rnnjax.Cell:
-    """The network with cross entropy, in nats a symbol."""
-    return rnnjax.with_loss(network, optax.softmax_cross_entropy_with_integer_labels)
-
-
-def optimizer(config: Config) -> optax.GradientTransformation:
-    """Adam under a clipped gradient, with warm-up and a cosine."""
-    warm = max(1, config.steps // 33)
-    rate = optax.warmup_cosine_decay_schedule(0.0, config.lr, warm, max(config.steps, warm + 1), config.lr / 50)
-    return optax.chain(optax.clip_by_global_norm(config.clip), optax.adam(rate, b2=0.99))
 
 
 def restart(config: Config, cell: rnnjax.Cell, epoch: int):
@@ -85,14 +47,65 @@ def start(config: Config, cell: rnnjax.Cell, params, key):
     return rnnjax.seed(fresh, key, config.batch) if config.dropout else fresh
 
 
-def held_out(ids, streams: int, length: int = 128):
-    """`ids` as parallel streams, each symbol but a stream's first once a target: time-leading (inputs, targets)."""
-    table = ids[: len(ids) // streams * streams].reshape(streams, -1).T
-    for at in range(0, len(table) - 1, length):
-        piece = table[at : at + length + 1]
-        yield piece[:-1], piece[1:]
+class Learner(NamedTuple):
+    """What is trained, which takes no text to know; named as in a `Recipe`."""
+
+    cell: rnnjax.Cell
+    init: Callable
+    start: Callable
+    optimizer: optax.GradientTransformation
 
 
-def describe(config: Config) -> dict:
-    """The config as plain data."""
-    return asdict(config) | {"text": config.text and str(Path(config.text).absolute())}
+def learner(config: Config, symbols: int) -> Learner:
+    """The network with its loss, on parallel streams."""
+    cell, key = rnnjax.batch(predicting(model(config, symbols)), config.batch), jax.random.key(config.seed)
+    return Learner(cell, cell.init, lambda params: start(config, cell, params, key), adam(config))
+
+
+def recipe(config: Config) -> Recipe:
+    """The text, the network, and n-grams beside it."""
+    text = corpus(config)
+    network = model(config, len(text.vocabulary))
+    streams = windows(text.train, batch=config.batch, length=config.window)
+    cell, init, start, optimizer = learner(config, len(text.vocabulary))
+
+    def measure(params, part):
+        return {"bits a character": network_bits(network, params, text, part, streams=1 if part == "test" else 16)}
+
+    def baselines(part):
+        orders = (5, 8) if part == "test" else (5,)
+        return {f"{order}-gram Kneser-Ney": ngram_bits(text, part, order=order) for order in orders}
+
+    def show(params):
+        written = "".join(sampled(network, text.vocabulary, params, "\n", 1.0, 300, 0))
+        return f"A sample at temperature 1:\n{written}"
+
+    return Recipe(
+        about=f"text: {config.text or 'the King James Bible, Genesis to 1 Samuel'}, {len(text.train):,} {config.unit}s "
+        f"to learn, {len(text.vocabulary):,} different; tested on the last {text.characters['test']:,} characters",
+        model=f"{config.layers} x {config.cell}({config.m})",
+        unit="bits a character",
+        loss_unit="bits a character",
+        scale=per_character(text, "train", 1.0),
+        init=init,
+        start=start,
+        gradient=rnnjax.tbptt(cell, window=config.window),
+        optimizer=optimizer,
+        batch_at=streams.at,
+        restart=restart(config, cell, len(streams)),
+        measure=measure,
+        baselines=baselines,
+        show=show,
+        fixed={"digest": text.digest, "vocabulary": text.vocabulary.to_json()},
+    )
+
+
+def sampled(network, vocabulary, params, prompt, temperature, length, seed):
+    """The prompt, then `length` symbols of text in pieces."""
+    ids = vocabulary.encode(prompt)
+    unknown = () if vocabulary.unit == "byte" else (0,)
+    if any(i in unknown for i in ids) and prompt.strip():
+        raise ValueError(f"sample: the prompt must use {vocabulary.unit}s of the run's text, but one is new. Reword.")
+    drawn = sample(network, params, ids, key=jax.random.key(seed), temperature=temperature, silent=unknown)
+    yield prompt.lstrip("\n")
+    yield from stream(vocabulary, itertools.islice(drawn, length), after=int(ids[-1]))

@@ -52,6 +52,11 @@ class Run:
         file = self.path / "metrics.jsonl"
         return [json.loads(line) for line in file.read_text().split("\n")[:-1]] if file.exists() else []
 
+    @property
+    def seconds(self) -> float:
+        """How long it has trained, as far as was logged."""
+        return max((entry.get("seconds", 0.0) for entry in self.metrics()), default=0.0)
+
     def rewind(self, step: int) -> None:
         """Forget the metrics after `step`, which a resumed run will log again."""
         kept = [entry for entry in self.metrics() if entry["step"] <= step]

@@ -1,0 +1,105 @@
+"""A task's run on disk: begun, found again, and its result."""
+
+import contextlib
+import datetime
+import importlib
+import json
+import platform
+from dataclasses import asdict
+from pathlib import Path
+
+import jax
+
+import rnnjax
+from rnnjax.cell import Cell
+from rnnjax.data import Vocabulary
+from rnnjax.tasks import TASKS, language
+from rnnjax.tasks.options import Options
+from rnnjax.tasks.recipe import Recipe
+from rnnjax.train import begin
+from rnnjax.train.run import Run
+
+
+def module(name: str):
+    """The file of a task, with its `Config`, `SMOKE` and `recipe`."""
+    if name not in TASKS:
+        raise ValueError(f"train: the task must be one of {', '.join(TASKS)}, but it is {name}. Choose one.")
+    return importlib.import_module(f"rnnjax.tasks.{name}")
+
+
+def create(path, name: str, options: Options) -> tuple[Run, Recipe]:
+    """A new run of a task in the folder `path`, its data read."""
+    recipe, plain = module(name).recipe(options), asdict(options)
+    paths = {key: str(Path(plain[key]).absolute()) for key in ("text", "data") if plain.get(key)}
+    return Run.create(path, {"task": name, "options": plain | paths, **recipe.fixed}), recipe
+
+
+@contextlib.contextmanager
+def understood(run: Run):
+    """Within it a config that is not as `create` wrote it is a `ValueError` that says so."""
+    try:
+        yield
+    except (KeyError, TypeError) as error:
+        raise ValueError(
+            f"train: a run's config must be as rnnjax wrote it, but {run.path}/config.json is not: {error}. Restore it."
+        ) from error
+
+
+def options(run: Run) -> Options:
+    """What a run was asked for."""
+    with understood(run):
+        return module(run.config["task"]).Config(**run.config["options"])
+
+
+def reopen(run: Run) -> Recipe:
+    """The recipe of a run. Raises `ValueError` if its config is not as `create` wrote it, or its data have changed."""
+    asked = options(run)
+    recipe = module(run.config["task"]).recipe(asked)
+    unchanged(run, recipe.fixed)
+    return recipe
+
+
+def unchanged(run: Run, fixed: dict) -> None:
+    """Refuse to go on with data that are not those of the run."""
+    for key, value in fixed.items():
+        if run.config.get(key) != value:
+            raise ValueError(
+                f"train: the data must be as when the run began, but the {key} of {run.path} is another. Restore them."
+            )
+
+
+def trained(run: Run, recipe: Recipe):
+    """The params of a run's newest checkpoint."""
+    like = jax.eval_shape(lambda: begin(recipe, recipe.optimizer, jax.random.key(0)))  # costs no compiling
+    return run.checkpoints.load(like).params
+
+
+def language_model(where: str, run: Run) -> tuple[Cell, Vocabulary, object]:
+    """The network, vocabulary and trained params of a run of the task `language`, without its text."""
+    asked = options(run)
+    if run.config["task"] != "language":
+        raise ValueError(f"{where}: the run must be of the task language, but it is of {run.config['task']}.")
+    with understood(run):
+        vocabulary = Vocabulary.from_json(run.config["vocabulary"])
+    return language.model(asked, len(vocabulary)), vocabulary, trained(run, language.learner(asked, len(vocabulary)))
+
+
+def result(run: Run, recipe: Recipe, params) -> dict:
+    """What came out, on the test part, and how: kept in the run's result.json."""
+    found = {
+        "task": run.config["task"],
+        "options": run.config["options"],
+        "model": recipe.model,
+        "params": sum(p.size for p in jax.tree.leaves(params)),
+        "unit": recipe.unit,
+        "better": recipe.better,
+        "test": recipe.measure(params, "test"),
+        "baselines": recipe.baselines("test"),
+        "published": dict(recipe.published),
+        "seconds": run.seconds,
+        "versions": {"python": platform.python_version(), "jax": jax.__version__, "rnnjax": rnnjax.__version__},
+        "date": str(datetime.date.today()),
+        "device": jax.devices()[0].device_kind,
+    }
+    (run.path / "result.json").write_text(json.dumps(found, indent=2) + "\n")
+    return found

@@ -1,0 +1,86 @@
+"""What a task gives to the loop that trains it."""
+
+import functools
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+
+
+class Recipe(NamedTuple):
+    """A task: its data, model, loss and metric. Each task is a file here with `Config`, `SMOKE` and `recipe(config)`.
+
+    - `about`: lines that say what is learned, from what; `model`: what by, as "2 x lstm(64)".
+    - `unit`: of the metric, as "bits a character"; `better`: "lower" or "higher".
+    - `init`: key -> params; `start`: params -> the state of training before step 0.
+    - `gradient`: (params, state, batch, keep) -> (loss, gradients, state), as `bptt(cell)` or `whole(loss)`.
+    - `batch_at`: step -> batch: a function of the step alone, so that a run that was stopped goes on exactly.
+    - `measure`: (params, part) -> {unit: value, ...} on the part "valid" or "test", the metric first.
+    - `baselines`: part -> {label: value} of simple models, in `unit`; `published`: {label: value} from the literature.
+    - `scale`: what the loss is multiplied with where it is shown, in `loss_unit`.
+    - `restart`: (step, training) -> training before each step, as of `fit`.
+    - `show`: params -> what the model has to say, to read.
+    - `fixed`: what a run that goes on must find as it was, as a digest of its text: plain data, kept with the config.
+    """
+
+    about: str
+    model: str
+    unit: str
+    init: Callable
+    gradient: Callable
+    optimizer: optax.GradientTransformation
+    batch_at: Callable
+    measure: Callable
+    start: Callable = lambda params: ()
+    baselines: Callable = lambda part: {}
+    published: Mapping[str, float] = MappingProxyType({})
+    better: str = "lower"
+    loss_unit: str = "nats"
+    scale: float = 1.0
+    restart: Callable | None = None
+    show: Callable | None = None
+    fixed: Mapping[str, Any] = MappingProxyType({})
+
+
+def whole(loss: Callable) -> Callable:
+    """The gradient of `loss(params, key, *batch)`, a mean over sequences that begin afresh; its state is a key."""
+
+    def gradient(params, key, batch, keep=None):
+        key, noise = jax.random.split(key)
+        value, gradients = jax.value_and_grad(loss)(params, noise, *batch)
+        return value, gradients, key
+
+    return gradient
+
+
+def shuffled(count: int, batch: int, seed: int) -> Callable[[int], np.ndarray]:
+    """`step -> indices (batch,)`: all of 0..count - 1 once an epoch, in an order drawn from the seed and the epoch."""
+
+    @functools.lru_cache(2)
+    def order(epoch):
+        return np.random.default_rng([seed, epoch]).permutation(count)
+
+    def indices(step):
+        places = np.arange(step * batch, (step + 1) * batch)
+        return np.array([order(place // count)[place % count] for place in places.tolist()])
+
+    return indices
+
+
+def mean(judge: Callable, params, batches: Iterable[tuple]) -> dict[str, float]:
+    """The mean of each array that `judge(params, *batch) -> {unit: array}` gives, over all its entries in all batches.
+
+    Compiled once for each shape of a batch. NaN does not count: what `judge` gives for padding.
+    """
+
+    @jax.jit
+    def total(*arguments):
+        return {unit: jnp.stack([jnp.nansum(a), jnp.sum(~jnp.isnan(a))]) for unit, a in judge(*arguments).items()}
+
+    totals = [jax.tree.map(np.asarray, total(params, *batch)) for batch in batches]
+    sums = jax.tree.map(lambda *parts: np.sum(parts, 0, np.float64), *totals)
+    return {unit: float(part / count) for unit, (part, count) in sums.items()}
