@@ -175,7 +175,7 @@ UNFIT = "symbols must be a tuple of different {}s, any unknown one first, but sy
 @pytest.mark.parametrize(
     "act, error, message",
     [
-        (lambda: Vocabulary("letter", ("a",)), ValueError, "'char', 'word' or 'byte', but unit is 'letter'. Use"),
+        (lambda: Vocabulary("letter", ("a",)), ValueError, "'word', 'token' or 'byte', but unit is 'letter'. Use"),
         (lambda: Vocabulary("char", ("a", "b")), ValueError, UNFIT.format("char")),
         (lambda: Vocabulary("char", ("\ufffd", "ab")), ValueError, UNFIT.format("char")),
         (lambda: Vocabulary("word", ("<unk>", "a", "a")), ValueError, UNFIT.format("word")),

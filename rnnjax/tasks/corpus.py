@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from rnnjax.data import Vocabulary, bible, byte_level, characters, read, split, words
+from rnnjax.data import Vocabulary, bible, byte_level, characters, jamo_level, read, split, tokens, words
 from rnnjax.tasks.config import Config
 
 
@@ -27,7 +27,8 @@ def corpus(config: Config) -> Corpus:
     if config.unit == "byte":
         vocabulary = byte_level()
     else:
-        vocabulary = {"char": characters, "word": words}[config.unit](train, size=config.vocabulary)
+        build = {"char": characters, "jamo": jamo_level, "word": words, "token": tokens}[config.unit]
+        vocabulary = build(train, size=config.vocabulary)
     parts = dict(zip(("train", "valid", "test"), map(vocabulary.encode, (train, valid, test))))
     for part, ids in parts.items():
         if len(ids) < 2:

@@ -107,5 +107,8 @@ def sampled(network, vocabulary, params, prompt, temperature, length, seed):
     if any(i in unknown for i in ids) and prompt.strip():
         raise ValueError(f"sample: the prompt must use {vocabulary.unit}s of the run's text, but one is new. Reword.")
     drawn = sample(network, params, ids, key=jax.random.key(seed), temperature=temperature, silent=unknown)
+    new = itertools.islice(drawn, length)
+    if vocabulary.unit == "jamo":  # a jamo drawn may complete the prompt's last syllable
+        new, prompt = itertools.chain(vocabulary.encode(prompt.lstrip("\n")).tolist(), new), ""
     yield prompt.lstrip("\n")
-    yield from stream(vocabulary, itertools.islice(drawn, length), after=int(ids[-1]))
+    yield from stream(vocabulary, new, after=int(ids[-1]))

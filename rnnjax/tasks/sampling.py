@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cell import Cell
-from rnnjax.data import Vocabulary
+from rnnjax.data import Vocabulary, composed
 
 
 def sample(network: Cell, params, prompt, *, key, temperature: float = 1.0, silent=()) -> Iterator[int]:
@@ -53,6 +53,9 @@ def _draw(key, logits, temperature, silent):
 
 def stream(vocabulary: Vocabulary, symbols: Iterable[int], after: int) -> Iterator[str]:
     """The text of `symbols` piece by piece as they come, spaced as it follows the symbol `after`."""
+    if vocabulary.unit == "jamo":
+        yield from composed(vocabulary.symbols[symbol] for symbol in symbols)
+        return
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     for symbol in symbols:
         if vocabulary.unit == "byte":
