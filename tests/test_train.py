@@ -596,7 +596,7 @@ POSITIVE = "layers", "m", "embed", "window", "batch", "steps", "every"
         (dict(clip=math.inf), r"clip must be in \[0, inf\), but clip is inf"),
         (dict(seed=-1), "seed must be from 0 to 4294967295, but seed is -1"),
         (dict(seed=2**32), "seed must be from 0 to 4294967295, but seed is 4294967296"),
-        (dict(unit="letter"), r"unit must be one of \('char', 'word', 'byte'\), but unit is 'letter'"),
+        (dict(unit="letter"), r"unit must be one of \('char', 'jamo', .*\), but unit is 'letter'"),
         (dict(cell="transformer"), r"cell must be one of \('lstm', 'gru', 'rnn'\), but cell is 'transformer'"),
     ],
 )  # fmt: skip

@@ -32,8 +32,21 @@ def source(where: str, path, *, package: str, inside: str = "", terms: str) -> P
     return found
 
 
+def stored(where: str, path, *, default, get: str, terms: str) -> Path:
+    """The file to read that is in no Python package: `path` if one is given, or else `default`.
+
+    `get` is the command that brings it there; the rest is as in `source`.
+    """
+    if path is not None:
+        return given(where, path)
+    found = Path(default).expanduser()
+    if not found.exists():
+        raise ValueError(f"{where}: the data must be there, but {found} is not. Run {get}, or give its path.")
+    say(f"{where}: {terms}")
+    return found
+
+
 def given(where: str, path) -> Path:
-    """The file or folder that a user named. Raises `ValueError` if there is none."""
     found = Path(path)
     if not found.exists():
         raise ValueError(f"{where}: path must exist, but {found} does not. Check its spelling.")
