@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 import pytest
-from test_data_music import apart, installed
+from real_data import apart, installed
 
 from rnnjax.data import digits, emoji, mnist
 from rnnjax.data.digits import FILES, MNIST, idx

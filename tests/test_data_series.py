@@ -4,7 +4,7 @@ import gzip
 
 import numpy as np
 import pytest
-from test_data_music import installed
+from real_data import installed
 
 from rnnjax.data import co2, gunpoint, italy_power_demand, japanese_vowels, monthly_sunspots, series, sunspots
 
