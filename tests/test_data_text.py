@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rnnjax import commands
 from rnnjax.data import (
     PHONES,
     TAGS,
@@ -35,7 +34,7 @@ from rnnjax.data import (
 )
 from rnnjax.data.hanja import single, slice_of
 from rnnjax.data.korean import DEBIAN, paragraphs
-from rnnjax.tasks import language, sampling
+from rnnjax.tasks import language
 from rnnjax.tasks.config import Config
 
 few = settings(max_examples=200, deadline=None)
@@ -348,8 +347,8 @@ def test_tokens_can_be_learnt(tmp_path):
 def test_what_is_drawn_may_complete_the_prompt(monkeypatch, prompt, drawn, text):
     v = jamo_level("한글 하나 봄\nab")
     ids = [v.symbols.index(letter) for letter in unicodedata.normalize("NFD", drawn)]
-    monkeypatch.setattr(sampling, "sample", lambda *args, **options: iter(ids))
-    assert "".join(commands.sampled(None, v, None, prompt, 1.0, 10, 0)) == text
+    monkeypatch.setattr(language, "sample", lambda *args, **options: iter(ids))
+    assert "".join(language.sampled(None, v, None, prompt, 1.0, 10, 0)) == text
 
 
 # Korean text
