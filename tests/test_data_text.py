@@ -29,6 +29,7 @@ from rnnjax.data import (
     korean,
     movie_reviews,
     penn_treebank,
+    split,
     syllables,
     tagged,
     tokens,
@@ -376,7 +377,9 @@ def test_korean_keeps_each_paragraph_once(tmp_path):
     assert sorted(lines) == sorted(
         ["제목", "첫 단락은 이렇게 <끝>.", "안", "하나", "둘", *(f"{i}쪽" for i in range(40))]
     )
-    assert [len(part) for part in parts] == [len("".join(parts)) - 2 * 10, 10, 10]
+    assert split("".join(parts)) == parts
+    pages = [line for line in lines if line.endswith("쪽")]
+    assert pages != sorted(pages) and pages != sorted(pages, key=lambda line: int(line[:-1])), "pages are mixed"
 
 
 def test_korean_refuses(tmp_path):
