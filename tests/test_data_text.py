@@ -36,6 +36,7 @@ from rnnjax.data import (
 )
 from rnnjax.data.hanja import single, slice_of
 from rnnjax.data.korean import DEBIAN, paragraphs
+from rnnjax.data.source import say, source
 from rnnjax.tasks import language, sampling
 from rnnjax.tasks.config import Config
 
@@ -87,6 +88,35 @@ def test_parts_have_the_sizes_asked_for():
     np.testing.assert_allclose(sizes, [17_000, 2000, 1000], atol=5 * 20_000**0.5 / 2)
 
 
+# where data is
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """`package("inside")`: the file of an installed package called pretend, of version 1.0."""
+    info = tmp_path / "pretend-1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: pretend\nVersion: 1.0\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    return lambda inside, name="pretend==1.0": source("here", None, package=name, inside=inside, terms="owned by me")
+
+
+def test_a_source_is_found_unimported_and_its_terms_are_said_once(package, tmp_path, capsys):
+    (tmp_path / "data.py").write_text("raise RuntimeError")
+    say.cache_clear()
+    assert package("data.py") == package("data.py") == tmp_path / "data.py"
+    assert capsys.readouterr() == ("", "here: owned by me\n")
+    assert source("here", str(tmp_path), package="", terms="not said: it is the user's own") == tmp_path
+    assert capsys.readouterr().err == ""
+
+
+def test_a_source_refuses(package):
+    with pytest.raises(ValueError, match=r"package must be pretend==1\.0, but it has no data\.py\. Run pip inst"):
+        package("data.py")
+    with pytest.raises(ValueError, match=r"here: the data must be there, but absent==2 is not installed\. Run pip"):
+        package("data.py", name="absent==2")
+
+
 # Penn Treebank
 
 PENN = {"train": " the u.s. <unk> N \n it 's 1\\/2 \n", "valid": " it is \n", "test": " no \n"}
@@ -94,9 +124,9 @@ READ = ("the u.s. <unk> N\nit 's 1\\/2\n", "it is\n", "no\n")
 
 
 def test_penn_of_either_form(file):
-    source = "penn = {}\n" + "".join(f'penn["{name}"] = """{text}"""\n' for name, text in PENN.items())
-    assert "\\/" in source, "an escape that Python warns of"
-    assert penn_treebank(file(source.replace("\\\\", "\\"))) == READ
+    module = "penn = {}\n" + "".join(f'penn["{name}"] = """{text}"""\n' for name, text in PENN.items())
+    assert "\\/" in module, "an escape that Python warns of"
+    assert penn_treebank(file(module)) == READ
     for name, text in PENN.items():
         path = file(text, f"ptb.{name}.txt")
     assert penn_treebank(path.parent) == READ
