@@ -36,6 +36,7 @@ from rnnjax.data import (
 )
 from rnnjax.data.hanja import single, slice_of
 from rnnjax.data.korean import DEBIAN, paragraphs
+from rnnjax.data.parts import fraction
 from rnnjax.data.source import say, source
 from rnnjax.tasks import language, sampling
 from rnnjax.tasks.config import Config
@@ -175,7 +176,8 @@ def test_reviews_are_read_once_and_split(file):
         assert part.labels.tolist() == [int(t.split()[1].strip(",")) % 3 == 0 for t in part.texts]
         assert len(part.texts) > 10
     again = movie_reviews(file("text,label,source\r\n" + "".join(reversed(text.splitlines(keepends=True)[1:]))))
-    assert [len(a.texts) for a in again] == [len(a.texts) for a in parts], "the rows' order does not matter"
+    order = [[text.lower() for text in part.texts if "7" not in text] for part in parts]
+    assert [[t.lower() for t in part.texts if "7" not in t] for part in again] == order, "the rows' order is no matter"
 
 
 def test_reviews_refuse_other_columns(file):
@@ -299,14 +301,12 @@ def test_the_shipped_hanja_hang_on_their_neighbours():
 
 # jamo
 
-TRICKY = st.one_of(
-    st.sampled_from("가각힣나말 a\n\ufdd0\u1100\u1112\u1113\u115f\u1161\u1175\u11a7\u11a8\u11c2\u11c3ㄱㅏ\ufffd\ud800"),
-    st.characters(),
-)
+TRICKY = "가각힣나 a\n\ufdd0\ufdd0\u1100\u1112\u1113\u115f\u1161\u1175\u11a7\u11a8\u11c2\u11c3ㄱㅏ\ufffd\ud800"
+TEXTS = st.one_of(st.lists(st.sampled_from(TRICKY)).map("".join), st.text())
 
 
 @settings(max_examples=1000, deadline=None)
-@given(st.text(TRICKY))
+@given(TEXTS)
 def test_jamo_give_back_any_text(text):
     assert syllables(jamo(text)) == text
     assert "".join(composed(jamo(text))) == text
@@ -336,7 +336,7 @@ def test_a_syllable_is_given_as_soon_as_it_is_whole():
 
 
 @few
-@given(st.text(TRICKY, min_size=1))
+@given(TEXTS.filter(len))
 def test_a_jamo_vocabulary_gives_back_its_text(text):
     v = jamo_level(text)
     ids = v.encode(text)
@@ -409,7 +409,7 @@ def test_korean_keeps_each_paragraph_once(tmp_path):
     )
     assert split("".join(parts)) == parts
     pages = [line for line in lines if line.endswith("쪽")]
-    assert pages != sorted(pages) and pages != sorted(pages, key=lambda line: int(line[:-1])), "pages are mixed"
+    assert pages == [f"{i}쪽" for i in sorted(range(40), key=lambda i: fraction(f"{i % 3}/{i}.html"))]
 
 
 def test_korean_refuses(tmp_path):
