@@ -365,7 +365,7 @@ def test_help_of_a_command(rnnjax, command, options):
     assert (code, err) == (0, "") and f"usage: rnnjax {command}" in out
     words = " ".join(re.sub(r"[│|]", " ", out).split())
     for field in fields(options):
-        shown = "PATH The run's folder" if field.name == "run" else f"--{field.name} "
+        shown = "PATH The run's folder" if field.name == "run" else f"--{field.name.replace('_', '-')} "
         assert shown in words, f"{field.name} must be named"
         if field.name == "m":
             assert f"Size of each layer's state. (default: {options().m})" in words

@@ -132,8 +132,8 @@ def kept(p, top_k, top_p):
 )
 def test_top_k_and_the_nucleus(top_k, top_p):
     for seed in range(20):
-        logits = np.random.default_rng(seed).normal(scale=2, size=9)
-        p = np.exp(logits) / np.exp(logits).sum()
+        logits = np.random.default_rng(seed).normal(scale=2, size=9).astype(np.float32)
+        p = np.exp(logits.astype(float)) / np.exp(logits.astype(float)).sum()
         left = np.asarray(sampling.allowed(jnp.asarray(logits), top_k, top_p))
         inside = sorted(kept(p, top_k, top_p))
         assert np.flatnonzero(np.isfinite(left)).tolist() == inside
