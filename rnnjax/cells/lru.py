@@ -5,17 +5,18 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
 
 
 class LRUParams(NamedTuple):
-    nu: jax.Array
-    theta: jax.Array
-    gamma: jax.Array
-    B: jax.Array
-    C: jax.Array
-    D: jax.Array
+    nu: Float[Array, " m"]
+    theta: Float[Array, " m"]
+    gamma: Float[Array, " m"]
+    B: Float[Array, "n 2*m"]
+    C: Float[Array, "2*m n"]
+    D: Float[Array, " n"]
 
 
 def complexed(parts):

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
 from rnnjax.weights import lecun, per_gate
@@ -12,9 +13,9 @@ SHARPNESS, STEEPEST = 8.0, 1000.0
 
 
 class RGLRUParams(NamedTuple):
-    W: jax.Array
-    b: jax.Array
-    decay: jax.Array
+    W: Float[Array, "m 2*m"]
+    b: Float[Array, " 2*m"]
+    decay: Float[Array, " m"]
 
 
 @jax.custom_jvp

@@ -6,18 +6,19 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
 from rnnjax.cells.lru import complexed, parts
 
 
 class S5Params(NamedTuple):
-    alpha: jax.Array
-    omega: jax.Array
-    delta: jax.Array
-    B: jax.Array
-    C: jax.Array
-    D: jax.Array
+    alpha: Float[Array, " m"]
+    omega: Float[Array, " m"]
+    delta: Float[Array, " m"]
+    B: Float[Array, "n 2*m"]
+    C: Float[Array, "2*m n"]
+    D: Float[Array, " n"]
 
 
 def legs(m):

@@ -8,8 +8,9 @@ from functools import cached_property
 
 import numpy as np
 
-UNKNOWN = {"char": "\ufffd", "word": "<unk>"}
-BYTES = tuple(map(chr, range(256)))
+from rnnjax.types import Ids, Integers
+
+UNKNOWN, BYTES = {"char": "\ufffd", "word": "<unk>"}, tuple(map(chr, range(256)))
 TOKEN = re.compile(r"<unk>|\n|\w+(?:[-'’]\w+)*|[^\w\s]")
 NEEDLESS_SPACE = re.compile(r" (?=[,.;:?!\])}\n])|(?<=[(\[{\n]) ")
 
@@ -35,7 +36,7 @@ class Vocabulary:
     unit: str
     symbols: tuple[str, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.unit not in ("char", "word", "byte"):
             raise ValueError(f"Vocabulary: unit must be 'char', 'word' or 'byte', but unit is {self.unit!r}. Use one.")
         begins = self.symbols == BYTES if self.unit == "byte" else self.symbols[:1] == (UNKNOWN[self.unit],)
@@ -44,10 +45,10 @@ class Vocabulary:
             rule = f"symbols must be a tuple of different {self.unit}s, any unknown one first"
             raise ValueError(f"Vocabulary: {rule}, but symbols is not. Build it with characters, words or byte_level.")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.symbols)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Vocabulary({self.unit!r}, {len(self)} symbols)"
 
     @cached_property
@@ -58,8 +59,8 @@ class Vocabulary:
         table[_code_points("".join(self.symbols))] = np.arange(len(self))
         return table
 
-    def encode(self, text: str) -> np.ndarray:
-        """The ids of `text`, int32 (length,). Raises TypeError if `text` is not a str."""
+    def encode(self, text: str) -> Ids:
+        """The ids of `text`, int32. Raises TypeError if `text` is not a str."""
         _require_str("encode", text)
         if self.unit == "char":
             return self._ids[_code_points(text)]
@@ -67,8 +68,8 @@ class Vocabulary:
             return np.array([self._ids.get(token, 0) for token in TOKEN.findall(text)], np.int32)
         return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int32)
 
-    def decode(self, ids) -> str:
-        """The text of integers `ids` (length,). Raises TypeError for other arrays, ValueError for ids out of range."""
+    def decode(self, ids: Integers) -> str:
+        """The text of `ids`. Raises TypeError for other arrays, ValueError for ids out of range."""
         ids = np.asarray(ids)
         if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
             kind = f"{ids.dtype}{list(ids.shape)}"
@@ -105,8 +106,7 @@ def characters(text: str, *, size: int | None = None) -> Vocabulary:
         ('�', 'l', ' ')
     """
     _require_str("characters", text)
-    counts = np.bincount(_code_points(text))
-    return _by_frequency("char", {chr(i): int(counts[i]) for i in np.flatnonzero(counts)}, size)
+    return _by_frequency("char", Counter(text), size)
 
 
 def words(text: str, *, size: int | None = 10_000) -> Vocabulary:

@@ -10,6 +10,7 @@ from rich.console import Console
 import rnnjax
 from rnnjax.data import Vocabulary, windows
 from rnnjax.tasks import language
+from rnnjax.tasks.config import Config
 from rnnjax.tasks.scores import network_bits, ngram_bits, per_character
 from rnnjax.train import begin, fit, update
 from rnnjax.train.curve import curve
@@ -18,7 +19,7 @@ from rnnjax.train.progress import progress
 from rnnjax.train.run import Run
 
 
-def create(path, config: language.Config) -> Run:
+def create(path, config: Config) -> Run:
     """A new run in the folder `path`, its text read and its vocabulary fixed."""
     corpus = language.corpus(config)
     windows(corpus.train, batch=config.batch, length=config.window)
@@ -26,17 +27,17 @@ def create(path, config: language.Config) -> Run:
     return Run.create(path, plain | {"vocabulary": corpus.vocabulary.to_json()})
 
 
-def recorded(run: Run) -> tuple[language.Config, Vocabulary]:
+def recorded(run: Run) -> tuple[Config, Vocabulary]:
     """The config and the vocabulary of a run. Raises `ValueError` if its config.json is not as `create` wrote it."""
     try:
-        return language.Config(**run.config["language"]), Vocabulary.from_json(run.config["vocabulary"])
+        return Config(**run.config["language"]), Vocabulary.from_json(run.config["vocabulary"])
     except (KeyError, TypeError) as error:
         raise ValueError(
             f"train: a run's config must be as rnnjax wrote it, but {run.path}/config.json is not: {error}. Restore it."
         ) from error
 
 
-def load(run: Run) -> tuple[language.Config, language.Corpus, rnnjax.Cell]:
+def load(run: Run) -> tuple[Config, language.Corpus, rnnjax.Cell]:
     """The config, the text and the network of a run. Raises `ValueError` if the text has changed since."""
     config, _ = recorded(run)
     corpus = language.corpus(config)
@@ -45,7 +46,7 @@ def load(run: Run) -> tuple[language.Config, language.Corpus, rnnjax.Cell]:
     return config, corpus, language.model(config, len(corpus.vocabulary))
 
 
-def fresh(config: language.Config, network: rnnjax.Cell):
+def fresh(config: Config, network: rnnjax.Cell):
     """The cell to train, its optimizer, and the training before the first step."""
     learner = rnnjax.batch(language.with_loss(network), config.batch)
     optimizer, key = language.optimizer(config), jax.random.key(config.seed)
