@@ -28,7 +28,7 @@ class LayerNormParams(NamedTuple):
 
 
 @interned
-def layer_norm(n: int, *, gain=ones, bias=zeros, epsilon=1e-5) -> Cell:
+def layer_norm(n: int, *, gain: Initializer = ones, bias: Initializer = zeros, epsilon: float = 1e-5) -> Cell:
     """y = w (x - mean) / √(variance + ε) + b over the n features of x, PyTorch's `nn.LayerNorm(n)`.
 
     Args:

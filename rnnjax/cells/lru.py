@@ -30,7 +30,7 @@ def parts(h):
 
 
 @interned
-def lru(n: int, m: int, *, r_min=0.0, r_max=1.0, max_phase=2 * math.pi) -> Cell:
+def lru(n: int, m: int, *, r_min: float = 0.0, r_max: float = 1.0, max_phase: float = 2 * math.pi) -> Cell:
     """The linear recurrent unit: each of m complex numbers decays and turns at a speed that is learnt.
 
         λ = exp(-exp(ν) + i exp(θ)),   so that |λ| < 1

@@ -9,7 +9,7 @@ from rnnjax.cell import Cell
 from rnnjax.interop.drop_in import chosen, noisy, over_time, run
 from rnnjax.loops import Loop
 from rnnjax.loops.deferred import deferred
-from rnnjax.types import AnyArray, State
+from rnnjax.types import AnyArray, Key, State
 
 
 class Recurrent(nn.Module):
@@ -54,7 +54,7 @@ class Recurrent(nn.Module):
         inputs: PyTree[Shaped[AnyArray, "..."]],
         *,
         initial_carry: State | None = None,
-        init_key=None,
+        init_key: Key | None = None,
         seq_lengths: Int[AnyArray, "..."] | None = None,
         return_carry: bool | None = None,
         time_major: bool | None = None,
