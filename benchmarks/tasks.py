@@ -30,8 +30,8 @@ SHAPES = {
     "Music": ("music",),
     "Memory": ("memory",),
 }
-ABOUT = """Each file here is a recipe: data, model, loss, metric. The data are real, but for `memory`, and the figures are
-those of their held-out part, looked at once. Written by `python -m benchmarks.tasks` from the logs in
+ABOUT = """Each file here is a recipe: data, model, loss, metric. The data are real, but for `memory`, and the figures
+are those of their held-out part, looked at once. Written by `python -m benchmarks.tasks` from the logs in
 [benchmarks/results/tasks](../../benchmarks/results/tasks), which have versions, seeds and curves. Minutes are of two
 shared cores. Where the data come from: [rnnjax/data](../data).
 """
