@@ -87,10 +87,11 @@ def language_model(where: str, run: Run) -> tuple[Cell, Vocabulary, object]:
 
 
 def result(run: Run, recipe: Recipe, params) -> dict:
-    """What came out, on the test part, and how: kept in the run's result.json."""
-    found = {
+    """What came out, on the test part, and how."""
+    return {
         "task": run.config["task"],
         "options": run.config["options"],
+        "step": run.checkpoints.latest,
         "model": recipe.model,
         "params": sum(p.size for p in jax.tree.leaves(params)),
         "unit": recipe.unit,
@@ -103,5 +104,10 @@ def result(run: Run, recipe: Recipe, params) -> dict:
         "date": str(datetime.date.today()),
         "device": jax.devices()[0].device_kind,
     }
+
+
+def finish(run: Run, recipe: Recipe, params) -> dict:
+    """The result of a run at its last step, kept in its result.json."""
+    found = result(run, recipe, params)
     (run.path / "result.json").write_text(json.dumps(found, indent=2) + "\n")
     return found
