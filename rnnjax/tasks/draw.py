@@ -17,7 +17,7 @@ import optax
 import rnnjax
 from rnnjax.data import Labelled, Parts, digits, mnist
 from rnnjax.tasks.options import Options, adam
-from rnnjax.tasks.pixels import CLASSES, context, row_markov, seen, separate, shown, told
+from rnnjax.tasks.pixels import CLASSES, context, drawn, row_markov, separate, shown, told
 from rnnjax.tasks.recipe import Recipe, mean, shuffled, whole
 
 SMOKE = dict(m=16, batch=8, steps=20, every=20, most=50)
@@ -54,7 +54,7 @@ def inks(config: Config) -> int:
 
 
 def pictures(config: Config) -> Parts:
-    """The `Parts` of the digits, xs int32 (N, H, W). A pixel of MNIST is drawn once, black with the share of its ink."""
+    """The `Parts` of the digits, xs int32 (N, H, W). A pixel of MNIST is black or not, drawn once, as it is dark."""
     read = {"digits": digits, "mnist": mnist}[config.dataset]
     parts = Parts(*(Labelled(np.int32(part.xs), part.labels) for part in read(config.data)))
     if config.dataset == "mnist":
@@ -71,25 +71,6 @@ def model(config: Config, shape: tuple[int, int]) -> rnnjax.Cell:
     return rnnjax.stack(
         rnnjax.scan(cell(n, config.m)), rnnjax.dropout(config.dropout), rnnjax.dense(config.m, inks(config))
     )
-
-
-@functools.partial(jax.jit, static_argnums=(0, 3, 4))
-def drawn(network: rnnjax.Cell, params, labels, shape: tuple[int, int], inks: int, key):
-    """A picture of each label (B,), drawn by a network: int32 (B, H, W)."""
-    (H, W), B = shape, len(labels)
-    cell = rnnjax.batch(network.each, B)
-    features = jax.vmap(lambda window, place, label: seen(window, place, label, shape, inks), (0, None, 0))
-
-    def step(carry, now):
-        state, window = carry
-        place, key = now
-        state, logits = cell.step(params, state, features(window, place, labels))
-        pixel = jax.random.categorical(key, logits).astype(jnp.int32)
-        return (state, jnp.concatenate([window[:, 1:], pixel[:, None]], 1)), pixel
-
-    start = cell.start(params), jnp.zeros((B, W + 1), jnp.int32)
-    _, pixels = jax.lax.scan(step, start, (jnp.arange(H * W), jax.random.split(key, H * W)))
-    return pixels.T.reshape(B, H, W)
 
 
 def recipe(config: Config) -> Recipe:
@@ -127,8 +108,8 @@ def recipe(config: Config) -> Recipe:
         return shown(drawn(network, params, labels, shape, different, key).reshape(3, CLASSES, *shape), different)
 
     return Recipe(
-        about=f"{config.dataset}: {len(parts.train.labels):,} pictures of {shape[0]} x {shape[1]} pixels of {different} "
-        f"inks to learn; tested on {len(parts.test.labels):,}",
+        about=f"{config.dataset}: {len(parts.train.labels):,} pictures of {shape[0]} x {shape[1]} pixels to learn, of "
+        f"{different} inks; tested on {len(parts.test.labels):,}",
         model=f"{config.cell}({config.m})",
         unit="nats a picture",
         loss_unit="nats a picture",

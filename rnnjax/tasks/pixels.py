@@ -1,5 +1,6 @@
 """Pictures as sequences of pixels, and simple models of the pictures of each class."""
 
+import functools
 from collections.abc import Callable
 
 import jax
@@ -7,10 +8,12 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 
+import rnnjax
 from rnnjax.data import Labelled
 
 CLASSES = 10
 SHADES = " .:-=+*#%@"
+ADDED = 0.01, 0.03, 0.1, 0.3, 1.0
 
 
 def seen(window, place, label, shape: tuple[int, int], inks: int):
@@ -66,11 +69,8 @@ def separate(train: Labelled, valid: Labelled, inks: int) -> Callable:
     return judge(ADDED[int(np.argmin(costs))])
 
 
-ADDED = 0.01, 0.03, 0.1, 0.3, 1.0
-
-
 def row_markov(train: Labelled, valid: Labelled, inks: int, steps: int = 1500) -> Callable:
-    """`pictures -> nats (N, C)`: logistic regression of each pixel on what is `seen` before it, with weights of its own.
+    """`pictures -> nats (N, C)`: logistic regression of each pixel, with its own weights, on what is `seen` before it.
 
     Fitted by Adam, up to `steps` updates of 128; the weights are those that were best for `valid`, of each 100 updates.
     """
@@ -96,6 +96,25 @@ def row_markov(train: Labelled, valid: Labelled, inks: int, steps: int = 1500) -
         if step % 100 == 99:
             best = min(best, (float(judge(weights, *valid).mean()), weights), key=lambda found: found[0])
     return lambda xs: np.stack([judge(best[1], xs, np.full(len(xs), c, np.int32)) for c in range(CLASSES)], 1)
+
+
+@functools.partial(jax.jit, static_argnums=(0, 3, 4))
+def drawn(network: rnnjax.Cell, params, labels, shape: tuple[int, int], inks: int, key):
+    """A picture of each label (B,), drawn by a network: int32 (B, H, W)."""
+    (H, W), B = shape, len(labels)
+    cell = rnnjax.batch(network.each, B)
+    features = jax.vmap(lambda window, place, label: seen(window, place, label, shape, inks), (0, None, 0))
+
+    def step(carry, now):
+        state, window = carry
+        place, key = now
+        state, logits = cell.step(params, state, features(window, place, labels))
+        pixel = jax.random.categorical(key, logits).astype(jnp.int32)
+        return (state, jnp.concatenate([window[:, 1:], pixel[:, None]], 1)), pixel
+
+    start = cell.start(params), jnp.zeros((B, W + 1), jnp.int32)
+    _, pixels = jax.lax.scan(step, start, (jnp.arange(H * W), jax.random.split(key, H * W)))
+    return pixels.T.reshape(B, H, W)
 
 
 def shown(pictures, inks: int) -> str:

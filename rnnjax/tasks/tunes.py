@@ -26,7 +26,7 @@ KINDS = "reel", "hornpipe", "jig"
 
 @dataclass(frozen=True)
 class Config(Options):
-    """Learn to write a reel, a hornpipe or a jig in ABC notation; by Bayes' rule the model also tells which one it sees.
+    """Learn to write a reel, a hornpipe or a jig in ABC notation. By Bayes' rule the model also says which it sees.
 
     Reads the tunes of the package music21.
     """
