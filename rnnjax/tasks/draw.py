@@ -32,7 +32,7 @@ class Config(Options):
     Scikit-learn's digits have 64 pixels of 17 inks. MNIST has 784, black or white as chance has it: hours on a CPU.
     """
 
-    steps: int = 3000
+    steps: int = 2000
     lr: float = 3e-3
     dataset: Literal["digits", "mnist"] = "digits"
     """Scikit-learn's digits, or binary MNIST."""
