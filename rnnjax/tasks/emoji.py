@@ -31,7 +31,7 @@ class Config(Options):
     """Learn to name the picture of an emoji, character by character. Without the picture: --sees nothing."""
 
     steps: int = 1500
-    lr: float = 3e-3
+    lr: float = 6e-3
     every: int = 100
     data: str | None = None
     """The font NotoColorEmoji.ttf, if not where Debian puts it."""
@@ -41,7 +41,7 @@ class Config(Options):
     """The recurrent cell."""
     m: int = 128
     """Size of its state."""
-    embed: int = 16
+    embed: int = 32
     """Size of a character's vector."""
     dropout: float = 0.5
     """Share of activations dropped around the decoder, and at the end of the encoder."""
