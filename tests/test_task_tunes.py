@@ -119,7 +119,22 @@ def test_it_learns_the_kinds(data):
     assert not set("DEFG") & set(jig.split("K:G")[1])
 
 
-def test_a_folder_without_a_kind_is_refused(tmp_path):
-    (tmp_path / "book.abc").write_text("X:1\nR:Reel\nM:C\nK:G\nGABc\n")
-    with pytest.raises(ValueError, match=r"tunes: \w+ must hold a reel, hornpipe, jig, but it has none\. Give a"):
+@pytest.mark.parametrize(
+    "kinds, message",
+    [
+        (["Reel", "Jig"], r"tunes: there must be a hornpipe to learn from, but there is none\. Give a larger folder\."),
+        (list(METRES), r"tunes: valid must hold a reel, hornpipe, jig, but it has none\. Give a larger folder\."),
+    ],
+)
+def test_a_folder_without_a_kind_is_refused(tmp_path, kinds, message):
+    notes = "GABc", "cdef", "AFED"
+    tunes_of = [f"X:{i}\nR:{kind}\nM:C\nK:G\n{notes[i]}\n" for i, kind in enumerate(kinds)]
+    (tmp_path / "book.abc").write_text("".join(tunes_of))
+    with pytest.raises(ValueError, match=message):
         tunes.chosen(tunes.Config(data=str(tmp_path)))
+
+
+def test_the_most_are_spread_over_a_part(data):
+    every, few = (tunes.chosen(tunes.Config(data=data, most=most)) for most in (1000, 10))
+    assert few.train == every.train[:: len(every.train) // 10][:10]
+    assert few.test == every.test[:10]

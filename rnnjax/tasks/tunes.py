@@ -20,7 +20,7 @@ from rnnjax.tasks.options import Options, adam
 from rnnjax.tasks.recipe import Recipe, mean, whole
 from rnnjax.tasks.telling import EDGE, Teller, writer
 
-SMOKE = dict(m=16, batch=4, steps=10, every=10, most=12)
+SMOKE = dict(m=16, batch=4, steps=10, every=10, most=24, longest=100)
 KINDS = "reel", "hornpipe", "jig"
 
 
@@ -51,12 +51,16 @@ class Config(Options):
 
 
 def chosen(config: Config) -> Parts:
-    """The tunes whose kind is one of `KINDS`."""
-    parts = [[tune for tune in part if tune.kind in KINDS][: config.most] for part in read(config.data)]
-    for name, part in zip(Parts._fields, parts):
+    """The tunes whose kind is one of `KINDS`. Raises `ValueError` if there are none to learn of one, or to test."""
+    parts = Parts(*([tune for tune in part if tune.kind in KINDS] for part in read(config.data)))
+    parts = Parts(*(part[:: max(1, len(part) // config.most)][: config.most] for part in parts))
+    for kind in KINDS:
+        if not any(tune.kind == kind for tune in parts.train):
+            raise ValueError(f"tunes: there must be a {kind} to learn from, but there is none. Give a larger folder.")
+    for name, part in (("valid", parts.valid), ("test", parts.test)):
         if not part:
             raise ValueError(f"tunes: {name} must hold a {', '.join(KINDS)}, but it has none. Give a larger folder.")
-    return Parts(*parts)
+    return parts
 
 
 def model(config: Config, symbols: int) -> Teller:
