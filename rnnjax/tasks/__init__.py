@@ -1,3 +1,3 @@
 """The task recipes: what a network is trained to do, and the simple models to hold it against."""
 
-TASKS = ("blank", "hanja", "language", "memory", "tagging")
+TASKS = ("blank", "hanja", "language", "memory", "tagging", "zaremba", "zaremba_medium", "zaremba_large")
