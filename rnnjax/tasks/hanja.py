@@ -111,7 +111,9 @@ def recipe(config: Config) -> Recipe:
         found = guesses(network, params, [parts.test.xs[i] for i in hard])
         rows = [(words.test[i], "".join(known[k] for k in guess)) for i, guess in zip(hard, found)]
         lines = ["The first test words that commonest readings get wrong: as read by the network, and as is right."]
-        return "\n".join(lines + [f"{word}  {read}  {right}{'' if read == right else '  wrong'}" for (word, right), read in rows])
+        return "\n".join(
+            lines + [f"{word}  {read}  {right}{'' if read == right else '  wrong'}" for (word, right), read in rows]
+        )
 
     return Recipe(
         about=f"Hanja: {len(words.train):,} Korean words to learn, {len(characters):,} characters, {len(syllables):,} "

@@ -46,7 +46,7 @@ class Config(Options):
     """How many lengths sentences are padded to, each compiled once."""
     batch: int = 32
     """Sentences in an update."""
-    steps: int = 2000
+    steps: int = 1000
     """Updates to make: 226 are an epoch."""
     lr: float = 5e-3
     """Peak learning rate of Adam, after a warm-up and before a cosine to almost zero."""
