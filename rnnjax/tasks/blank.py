@@ -21,7 +21,7 @@ from rnnjax.tasks import ngram
 from rnnjax.tasks.filled import filled
 from rnnjax.tasks.gaps import beside, gap_of_bigrams, overlapping
 from rnnjax.tasks.options import Options, adam
-from rnnjax.tasks.recipe import Recipe, mean, whole
+from rnnjax.tasks.recipe import Recipe, digest, mean, whole
 
 SMOKE = dict(most=2000, vocabulary=300, m=8, embed=8, window=16, batch=8, steps=10, every=10)
 SENTENCES = {
@@ -130,4 +130,5 @@ def recipe(config: Config) -> Recipe:
         measure=measure,
         baselines=baselines,
         show=show,
+        fixed={"digest": digest(*parts.values())},
     )

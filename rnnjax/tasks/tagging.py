@@ -2,6 +2,7 @@
 
 Wang et al. 2015, Part-of-speech tagging with bidirectional LSTM, https://arxiv.org/abs/1510.06168
 Plank et al. 2016, Multilingual part-of-speech tagging with bidirectional LSTMs, https://arxiv.org/abs/1604.05529
+(its 0.964 is the mean over the treebanks of 22 languages in Universal Dependencies 1.2, with pretrained vectors)
 """
 
 from collections import Counter
@@ -15,7 +16,7 @@ import rnnjax
 from rnnjax.data import TAGS, tagged
 from rnnjax.tasks.aligned import Aligned, commonest, guesses, held_out, labeller, ragged, share_right
 from rnnjax.tasks.options import Options, adam
-from rnnjax.tasks.recipe import Recipe, mean, whole
+from rnnjax.tasks.recipe import Recipe, digest, mean, whole
 
 PUBLISHED = {"Plank et al. 2016, mean of 22 languages (not identical data)": 0.964}
 SMOKE = dict(most=64, m=8, layers=1, embed=4, buckets=1, batch=64, steps=8, every=8)
@@ -126,6 +127,7 @@ def recipe(config: Config) -> Recipe:
         baselines=baselines,
         published=PUBLISHED,
         show=show,
+        fixed={"digest": digest(*(a for part in parts for a in (*part.xs, *part.labels)))},
     )
 
 
