@@ -7,7 +7,7 @@ import optax
 import pytest
 
 import rnnjax as r
-from rnnjax.data import TAGS
+from rnnjax.data import TAGS, Parts, Reading
 from rnnjax.data.treebanks import TEST, VALID
 from rnnjax.tasks import aligned, blank, filled, gaps, hanja, kept, ngram, tagging
 from rnnjax.tasks.recipe import mean
@@ -61,10 +61,7 @@ def treebank(tmp_path):
 
 @pytest.fixture
 def words(monkeypatch):
-    """Hanja with readings that hang on the place (樂 락 but 낙 at first) and on the right neighbour (北 북, 배 before 敗)."""
-    from rnnjax.data.hanja import Reading
-    from rnnjax.data.parts import Parts
-
+    """Hanja whose readings hang on the place, as 樂, and on the right neighbour, as 北."""
     rows = "樂園 낙원|音樂 음락|苦樂 고락|北部 북부|北敗 배패|南北 남북|敗北 패북|音北 음북|樂音 낙음"
     train = [Reading(*row.split()) for row in rows.split("|")]
     test = [Reading("樂北", "낙북"), Reading("音山", "음산"), Reading("園苦部", "원고부")]
@@ -87,60 +84,47 @@ def test_traits_of_new_words(treebank):
     assert sorted(recipe.values()) == list(range(1, len(recipe) + 1))
 
 
-@pytest.mark.parametrize("bidirectional", [True, False])
-def test_tagging_learns(treebank, bidirectional):
+@pytest.mark.slow
+def test_tagging_learns(treebank):
     """The tag of corre hangs on the word before and is learned; the loss begins near that of chance."""
-    config = tagging.Config(data=treebank, m=8, embed=4, layers=1, buckets=2, bidirectional=bidirectional, **TINY)
-    recipe = tagging.recipe(config)
+    recipe = tagging.recipe(tagging.Config(data=treebank, m=8, embed=4, layers=1, buckets=1, **TINY))
     assert abs(first_loss(recipe) - np.log(len(TAGS))) < 0.5
-    params = trained(recipe, 60)
-    found = recipe.measure(params, "test")
+    found = recipe.measure(params := trained(recipe, 40), "test")
     assert list(found) == ["share of words right", "share of sentences right"]
     assert found["share of words right"] >= 0.6
     shown = recipe.show(params)
     assert "a/DET rio/NOUN corre/" in shown and ("lua/VERB" in shown or "[VERB]" in shown)
 
 
-def test_only_both_ends_see_what_follows(treebank):
+def test_only_both_ends_see_what_follows():
     """A later word moves the logits of an earlier one if and only if sentences are read from both ends."""
     for bidirectional in (True, False):
-        config = tagging.Config(data=treebank, m=3, embed=2, bidirectional=bidirectional)
-        network = tagging.model(config, 50)
+        network = tagging.model(tagging.Config(m=3, embed=2, layers=1, bidirectional=bidirectional), 50)
         params = network.init(jax.random.key(0))
-        xs = np.arange(2 * 4 * 7).reshape(2, 4, 7) % 50
-        xs[1] = xs[0]
+        xs = np.arange(4 * 7).reshape(4, 7) + np.zeros((2, 1, 1), int)
         xs[1, 3] += 1
         _, ys = r.apply(network, params, xs)
         assert bool((ys[0, 0] != ys[1, 0]).any()) == bidirectional
 
 
-@pytest.mark.parametrize("task", ["tagging", "hanja"])
-def test_padding_counts_for_nothing(task, treebank, words):
+def test_padding_counts_for_nothing():
     """Loss and shares of a padded batch are those of its sequences alone, whatever stands in the padding."""
-    config = tagging.Config(data=treebank, m=3, embed=2) if task == "tagging" else hanja.Config(m=3, embed=2)
-    network = tagging.model(config, 60) if task == "tagging" else hanja.model(config, 60, 20)
-    loss, judge = aligned.labeller(network, "word", "sentence")
+    network = hanja.model(hanja.Config(m=3, embed=2, dropout=0.0), 60, 20)
+    loss, judge = aligned.labeller(network, "character", "word")
     params = network.init(jax.random.key(1))
     draw, lengths = np.random.default_rng(0), np.array([4, 2, 0, 1], np.int32)
-    xs, labels = draw.integers(0, 60, (4, 4, 7)[: 3 if task == "tagging" else 2]), draw.integers(0, 17, (4, 4))
-    guess = r.apply(network, params, xs, lengths=lengths)[1].argmax(-1)
-    labels[1:] = guess[1:]  # right, but for a step of the first sentence
-    labels[0] = [*guess[0, :3], (guess[0, 3] + 1) % 17]
-    if int(labels[0, 3]) == int(guess[0, 3]):
-        labels[0, 3] += 1
-    silent = config.__class__(**{**vars(config), "dropout": 0.0})
-    quiet = tagging.model(silent, 60) if task == "tagging" else hanja.model(silent, 60, 20)
-    plain, _ = aligned.labeller(quiet, "word", "sentence")
-    dry = quiet.init(jax.random.key(1))
-    whole = float(plain(dry, jax.random.key(0), xs, labels, lengths))
-    alone = [
-        optax.softmax_cross_entropy_with_integer_labels(r.apply(quiet, dry, xs[b, None, :k])[1][0], labels[b, :k])
-        for b, k in enumerate(lengths.tolist())
-        if k
-    ]
-    np.testing.assert_allclose(whole, np.concatenate(alone).mean(), rtol=1e-5)
+    xs = draw.integers(0, 60, (4, 4))
+    logits = np.asarray(r.apply(network, params, xs, lengths=lengths)[1])
+    labels = logits.argmax(-1)
+    labels[0, 3] = (labels[0, 3] + 1) % 20  # all right but this
+    labels[1, 2:] = labels[2] = 7
+    alone = [r.apply(network, params, xs[[b], :k])[1][0] for b, k in enumerate(lengths) if k]
+    losses = optax.softmax_cross_entropy_with_integer_labels(
+        np.concatenate(alone), np.concatenate([row[:k] for row, k in zip(labels, lengths)])
+    )
+    np.testing.assert_allclose(loss(params, jax.random.key(0), xs, labels, lengths), losses.mean(), rtol=1e-5)
     found = mean(judge, params, [(xs, labels, lengths)])
-    assert found == pytest.approx({"share of words right": 6 / 7, "share of sentences right": 2 / 3})
+    assert found == pytest.approx({"share of characters right": 6 / 7, "share of words right": 2 / 3})
 
 
 def test_batches_of_an_epoch():
@@ -148,7 +132,7 @@ def test_batches_of_an_epoch():
     xs = [np.full(1 + k % 6, k, np.int32) for k in range(23)]
     part = aligned.Aligned(xs, xs)
     at = aligned.ragged(part, 4, 2, seed=3)
-    epoch = [at(step) for step in range(7)]
+    epoch = [at(step) for step in range(6)]
     seen = [int(x[0]) for inputs, _, lengths in epoch for x, k in zip(inputs, lengths) if k]
     assert sorted(seen) == list(range(23))
     assert len({inputs.shape for inputs, _, _ in epoch}) == 2
@@ -158,12 +142,12 @@ def test_batches_of_an_epoch():
     for step in (9, 2, 11):
         np.testing.assert_array_equal(at(step)[0], again(step)[0])
     assert any(
-        (at(step)[0].shape != at(step + 7)[0].shape) or (at(step)[0] != at(step + 7)[0]).any() for step in range(7)
+        (at(step)[0].shape != at(step + 6)[0].shape) or (at(step)[0] != at(step + 6)[0]).any() for step in range(6)
     )
 
 
 def test_commonest_readings(words):
-    """By hand, of test characters 樂北 音山 園苦部, of which 山 is new: 樂 is 락 or 낙 in two words each, first 락's turn."""
+    """By hand: 樂 is 락 and 낙 twice each, and 낙 came first; 山 is new, its reading unknown."""
     recipe = hanja.recipe(hanja.Config(**TINY))
     plain, placed = hanja.by_character(hanja.hanja(None).train), hanja.by_place(hanja.hanja(None).train)
     assert plain("樂北山") == ["낙", "북", None]
@@ -182,8 +166,8 @@ def test_new_labels_are_wrong(words):
 
 
 def test_hanja_learns(words):
-    """What the place and the next character decide is learned from both ends, also what commonest readings get wrong."""
-    recipe = hanja.recipe(hanja.Config(m=12, embed=8, buckets=1, **TINY))
+    """What place and neighbours decide is learned, also where commonest readings are wrong."""
+    recipe = hanja.recipe(hanja.Config(cell="rnn", m=12, embed=8, buckets=1, **TINY))
     assert abs(first_loss(recipe) - np.log(11)) < 0.5
     params = trained(recipe, 60)
     assert recipe.measure(params, "valid") == {"share of characters right": 1.0, "share of words right": 1.0}
@@ -202,7 +186,7 @@ def test_shipped_hanja():
 # gaps
 
 
-@pytest.mark.parametrize("constructor", [r.lstm, r.gru, r.rnn])
+@pytest.mark.parametrize("constructor", [r.lstm, r.gru])
 def test_unread(constructor):
     """y at t is h after t - 1, and the state the cell's own."""
     cell = constructor(3, 4)
@@ -214,8 +198,7 @@ def test_unread(constructor):
     jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, rtol=1e-6), state, after)
 
 
-@pytest.mark.parametrize("sees", ["both", "left"])
-@pytest.mark.parametrize("constructor", [r.lstm, r.gru])
+@pytest.mark.parametrize(("constructor", "sees"), [(r.lstm, "both"), (r.lstm, "left"), (r.gru, "both")])
 def test_the_word_cannot_leak(constructor, sees):
     """The gradient of y at t by x at s is exactly 0 at s = t, and elsewhere is not, but to the right of `left`."""
     layer, T = gaps.beside(constructor, 3, 4, sees=sees), 5
@@ -230,7 +213,7 @@ def test_the_word_cannot_leak(constructor, sees):
 def test_the_recipe_cannot_leak():
     """Nor through the whole network of the recipe, padded: another word at t leaves the logits at t as they were."""
     for sees in ("both", "left"):
-        network = blank.model(blank.Config(sees=sees, m=4, embed=3), 9)
+        network = blank.model(blank.Config(sees=sees, cell="rnn", m=4, embed=3, dropout=0.0), 9)
         params = network.init(jax.random.key(0))
         one = np.array([[1, 2, 3, 4, 5, 0]])
         other = np.where(np.arange(6) == 2, 8, one)
@@ -272,46 +255,41 @@ def test_bigrams_of_both_neighbours():
     assert gaps.gap_of_bigrams(train, 4, ids) == pytest.approx(np.exp(np.mean(nats)), rel=1e-5)
 
 
-TEXT = " ".join(
-    f"{a} {'is' if a == b else 'not'} {b} ." for a, b in np.random.default_rng(0).choice(["red", "blue"], (400, 2))
-)
+COLOURS = "red", "blue", "green", "grey", "black", "white", "pink", "brown"
+TEXT = " ".join(f"{colour} {colour} ." for colour in np.random.default_rng(0).choice(COLOURS, 500))
 
 
 @pytest.fixture
 def text(tmp_path):
-    """A text in which a word is known from both its neighbours, and from neither alone."""
+    """A text of eight colours, each twice: a word is known from its neighbours, but of two only the second before."""
     path = tmp_path / "colours.txt"
     path.write_text(TEXT, encoding="utf-8")
     return str(path)
 
 
 def config_of(text, **options):
-    plain = dict(data=text, m=16, embed=8, window=16, dropout=0.0, batch=16, steps=120, every=120, lr=2e-2)
+    plain = dict(data=text, cell="rnn", m=8, embed=8, window=16, dropout=0.0, batch=8, steps=100, every=100, lr=3e-2)
     return blank.Config(**plain | options)
 
 
+@pytest.mark.slow
 def test_both_sides_know_more(text):
-    """`is` or `not` is settled by the colours beside it; who reads from the left must toss a coin."""
-    found = {sees: None for sees in ("both", "left")}
-    for sees in found:
+    """Who sees both sides knows every word; from the left a third are one of eight, at best a perplexity of 2."""
+    found = {}
+    for sees in ("both", "left"):
         recipe = blank.recipe(config_of(text, sees=sees))
-        assert abs(first_loss(recipe) - np.log(6)) < 0.3
-        params = trained(recipe, 120)
-        found[sees] = recipe.measure(params, "test")
+        assert abs(first_loss(recipe) - np.log(10)) < 0.5
+        found[sees] = recipe.measure(trained(recipe, 100), "test")
     assert list(found["both"]) == ["perplexity", "share right", "share in the first ten"]
-    assert found["both"]["perplexity"] < 1.25 < 1.5 < found["left"]["perplexity"] < 2.2
-    assert found["both"]["share right"] > 0.9 and found["both"]["share in the first ten"] == 1.0
-    lines = recipe.show(params)
-    assert "«blue»" in lines or "«red»" in lines
+    assert found["both"]["perplexity"] < 1.3 < 1.9 < found["left"]["perplexity"] < 2.6
+    assert found["both"]["share right"] > 0.95 and 0.6 < found["left"]["share right"] < 0.85
 
 
 def test_baselines_are_those_of_ngrams(text):
-    """Perplexities of 1-, 2- and 5-grams, of this very text; from both neighbours, is and not are known."""
-    recipe = blank.recipe(config_of(text))
-    found = recipe.baselines("test")
-    values = list(found.values())
-    assert values == sorted(values, reverse=True)
-    assert values[0] > 4 and 1.4 < values[2] < 1.8
+    """Of this text: its entropy, with a third certain; a bigram cannot tell first from second; five words can."""
+    found = list(blank.recipe(config_of(text)).baselines("test").values())
+    assert found == sorted(found, reverse=True)
+    assert 6 < found[0] < 10 and 2 < found[2] < 2.6 and found[3] < 1.5
 
 
 def test_perplexity_of_what_is_uniform(text):
@@ -319,7 +297,7 @@ def test_perplexity_of_what_is_uniform(text):
     recipe = blank.recipe(config_of(text))
     params = jax.tree.map(jnp.zeros_like, recipe.init(jax.random.key(0)))
     found = recipe.measure(params, "valid")
-    assert found["perplexity"] == pytest.approx(6, rel=1e-5) and found["share in the first ten"] == 1.0
+    assert found["perplexity"] == pytest.approx(10, rel=1e-5) and found["share in the first ten"] == 1.0
 
 
 def test_batches_of_text(text):
@@ -334,7 +312,7 @@ def test_batches_of_text(text):
 
 def test_text_too_short(text):
     with pytest.raises(
-        ValueError, match="train: each part .* a window of 100 words, but valid holds 80. Give a longer"
+        ValueError, match=r"train: each part .* a window of 100 words, but valid holds 75. Give a longer"
     ):
         blank.recipe(config_of(text, window=100))
 
@@ -345,10 +323,10 @@ def test_gap_at_the_right_place(text):
     vocabulary, parts = blank.corpus(config)
     network = blank.model(config, len(vocabulary))
     params = network.init(jax.random.key(0))
-    shown = filled.filled(network, params, vocabulary, parts["test"], "red [ ] red .", 16)
-    _, logits = r.apply(network, params, np.array([vocabulary.encode("red is red .")]))
+    shown = filled.filled(network, params, vocabulary, parts["test"], "red [ ] .", 16)
+    _, logits = r.apply(network, params, np.array([vocabulary.encode("red red .")]))
     best = [vocabulary.symbols[1 + k] for k in np.argsort(-logits[0, 1, 1:])][:5]
-    assert shown.splitlines()[:2] == ["red « » red.", "  " + ", ".join(map(repr, best))]
+    assert shown.splitlines()[:2] == ["red « ».", "  " + ", ".join(map(repr, best))]
     assert shown.count("«") == 1 + filled.EXAMPLES
 
 

@@ -57,7 +57,7 @@ class Config(Options):
     """Share of activations dropped before and after the recurrent layer."""
     window: int = 48
     """Words that the network sees at a time."""
-    steps: int = 1500
+    steps: int = 1200
     """Updates to make: 150 see as many words as the King James text has."""
     lr: float = 5e-3
     """Peak learning rate of Adam, after a warm-up and before a cosine to almost zero."""

@@ -25,7 +25,8 @@ def filled(network, params, vocabulary: Vocabulary, test, sentence: str, window:
     at = np.array([gap] + [middle] * len(places))
     logits = np.array(logits)[np.arange(len(at)), at]
     logits[:, 0] = -np.inf
-    lines = [said(vocabulary, row, gap if i == 0 else middle, i > 0) for i, row in enumerate(xs.T)]
+    shown = [row[:length] for row, length in zip(xs.T, lengths)]
+    lines = [said(vocabulary, row, gap if i == 0 else middle, i > 0) for i, row in enumerate(shown)]
     likeliest = [[vocabulary.symbols[k] for k in (-row).argsort()[:LIKELIEST]] for row in logits]
     return "\n\n".join(f"{line}\n  {', '.join(map(repr, words))}" for line, words in zip(lines, likeliest))
 
