@@ -326,7 +326,7 @@ def test_gap_at_the_right_place(text):
     shown = filled.filled(network, params, vocabulary, parts["test"], "red [ ] .", 16)
     _, logits = r.apply(network, params, np.array([vocabulary.encode("red red .")]))
     best = [vocabulary.symbols[1 + k] for k in np.argsort(-logits[0, 1, 1:])][:5]
-    assert shown.splitlines()[:2] == ["red « ».", "  " + ", ".join(map(repr, best))]
+    assert shown.splitlines()[:2] == ["red « » .", "  " + ", ".join(map(repr, best))]
     assert shown.count("«") == 1 + filled.EXAMPLES
 
 

@@ -35,4 +35,5 @@ def said(vocabulary, ids, gap, known):
     """Words around a gap, with the right one in it where it is known."""
     left = vocabulary.decode(ids[max(0, gap - AROUND) : gap]).replace("\n", " ")
     right = vocabulary.decode(ids[gap + 1 : gap + 1 + AROUND]).replace("\n", " ")
-    return f"{left} «{vocabulary.symbols[ids[gap]] if known else ' '}» {right}".strip()
+    word = vocabulary.symbols[ids[gap]] if known else " "
+    return f"{left} «{word}» {right}".strip()
