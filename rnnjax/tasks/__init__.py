@@ -1,3 +1,16 @@
 """The task recipes: what a network is trained to do, and the simple models to hold it against."""
 
-TASKS = ("language", "memory", "caption", "draw", "tunes", "emoji")
+TASKS = (
+    "language",
+    "zaremba",
+    "zaremba_medium",
+    "zaremba_large",
+    "caption",
+    "emoji",
+    "draw",
+    "tunes",
+    "tagging",
+    "hanja",
+    "blank",
+    "memory",
+)

@@ -1,6 +1,7 @@
 """What a task gives to the loop that trains it."""
 
 import functools
+import hashlib
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -74,13 +75,31 @@ def shuffled(count: int, batch: int, seed: int) -> Callable[[int], np.ndarray]:
 def mean(judge: Callable, params, batches: Iterable[tuple]) -> dict[str, float]:
     """The mean of each array that `judge(params, *batch) -> {unit: array}` gives, over all its entries in all batches.
 
-    Compiled once for each shape of a batch. NaN does not count: what `judge` gives for padding.
+    Compiled once for each judge and shape of a batch. NaN does not count: what `judge` gives for padding.
     """
+
+    total, units = _total(judge)
+    sums = np.sum([np.asarray(total(params, *batch)) for batch in batches], 0, np.float64)
+    return {unit: float(part / count) for unit, (part, count) in zip(units, sums, strict=True)}
+
+
+@functools.lru_cache
+def _total(judge):
+    """The compiled sums and counts (units, 2) of what a judge gives, and the units, once it was called, in order."""
+    units = []
 
     @jax.jit
     def total(*arguments):
-        return {unit: jnp.stack([jnp.nansum(a), jnp.sum(~jnp.isnan(a))]) for unit, a in judge(*arguments).items()}
+        found = judge(*arguments)
+        units[:] = found
+        return jnp.stack([jnp.stack([jnp.nansum(a), jnp.sum(~jnp.isnan(a))]) for a in found.values()])
 
-    totals = [jax.tree.map(np.asarray, total(params, *batch)) for batch in batches]
-    sums = jax.tree.map(lambda *parts: np.sum(parts, 0, np.float64), *totals)
-    return {unit: float(part / count) for unit, (part, count) in sums.items()}
+    return total, units
+
+
+def digest(*arrays) -> str:
+    """The SHA-256 of arrays: what a run that goes on must find as it was."""
+    found = hashlib.sha256()
+    for array in arrays:
+        found.update(np.ascontiguousarray(array).data)
+    return found.hexdigest()
