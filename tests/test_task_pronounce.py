@@ -4,18 +4,20 @@ import itertools
 
 import jax
 import jax.numpy as jnp
+import matplotlib.image as plt
 import numpy as np
 import pytest
-from conftest import params_of
 
 import rnnjax as r
-from rnnjax.data import PHONES
+from conftest import params_of
+from rnnjax.data import PHONES, Pronounced
 from rnnjax.diagnostics import pictures
 from rnnjax.tasks import letters, pronounce
 from rnnjax.tasks.beam import beam
 from rnnjax.tasks.distance import edit_distance, error_rates
-from rnnjax.tasks.spelled import LETTERS, Pairs, batches_of, chunks, paired
+from rnnjax.tasks.spelled import LETTERS, SHAPES, Pairs, batches_of, chunks, paired
 from rnnjax.tasks.translator import translator
+from rnnjax.train import begin, fit, update
 
 V, M, END, LONG = 3, 4, 2, 4
 
@@ -38,7 +40,7 @@ def one(state, b):
 
 
 def enumerated(cell, params, state, normalise):
-    """Every sequence that can be said in LONG steps, its symbols padded by ends, and its score, the best first."""
+    """(score, symbols) of every sequence that can be said in LONG steps."""
     step = jax.jit(cell.step)
     found = []
 
@@ -51,7 +53,7 @@ def enumerated(cell, params, state, normalise):
             go(state, symbol, (*said, symbol), logp + more)
 
     go(state, END, (), 0.0)
-    return sorted(found, reverse=True)
+    return found
 
 
 def search(speaker, width, state=None, **options):
@@ -68,20 +70,14 @@ def test_beam_finds_what_there_is(speaker, normalise):
     count = sum(2**k for k in range(LONG)) + 2**LONG
     found = search(speaker, count + 2, normalise=normalise)
     for b in range(3):
-        scores, said = zip(*enumerated(cell, params, one(state, b), normalise))
-        assert len(said) == count
-        padded = [(*s, *[END] * (LONG - len(s))) for s in said]
-        np.testing.assert_allclose(found.scores[b, :count], scores, rtol=1e-4, atol=1e-5)
-        assert {*map(tuple, found.symbols[b, :count].tolist())} == {*padded}
-        by_said = dict(zip(padded, scores))
-        np.testing.assert_allclose(
-            [by_said[tuple(s)] for s in found.symbols[b, :count].tolist()],
-            found.scores[b, :count],
-            rtol=1e-4,
-            atol=1e-5,
-        )
-        lengths = [len([symbol for symbol in s if symbol != END]) for s in found.symbols[b, :count].tolist()]
-        assert found.lengths[b, :count].tolist() == lengths
+        there = {
+            (*said, *[END] * (LONG - len(said))): s for s, said in enumerated(cell, params, one(state, b), normalise)
+        }
+        said = [tuple(symbols) for symbols in found.symbols[b, :count].tolist()]
+        assert len(there) == count and {*said} == {*there}
+        np.testing.assert_allclose(found.scores[b, :count], sorted(there.values(), reverse=True), rtol=1e-4, atol=1e-5)
+        np.testing.assert_allclose(found.scores[b, :count], [there[s] for s in said], rtol=1e-4, atol=1e-5)
+        assert found.lengths[b, :count].tolist() == [sum(symbol != END for symbol in s) for s in said]
     assert (found.scores[:, count:] == -jnp.inf).all() and (found.scores[:, :count] > -jnp.inf).all()
 
 
@@ -176,3 +172,177 @@ def test_error_rates():
     assert error_rates(said, [["a", "ab"], ["abcx", "yyyyyyyy"], [""]]) == (2 / 3, (0 + 1 + 3) / (2 + 4 + 0))
     with pytest.raises(ValueError):
         error_rates(said, [["a"]])
+
+
+# letters and phones
+
+WORDS = [
+    Pronounced("abe", (("AH", "B"), ("EY", "B"))), Pronounced("cab", (("K", "AE", "B"),)),
+    Pronounced("ax", (("AE", "K", "S"),)), Pronounced("unpronounceable", (("AH",),)),
+]  # fmt: skip
+
+
+def test_paired():
+    pairs = paired(WORDS)
+    assert ["".join(LETTERS[i] for i in row[:n]) for row, n in zip(pairs.letters, pairs.lengths)] == [
+        "abe", "abe", "cab", "ax", "unpronounceable"
+    ]  # fmt: skip
+    assert [[PHONES[i] for i in row[:n]] for row, n in zip(pairs.phones, pairs.ends)] == [
+        ["AH", "B"], ["EY", "B"], ["K", "AE", "B"], ["AE", "K", "S"], ["AH"]
+    ]  # fmt: skip
+    assert pairs.letters.shape == pairs.phones.shape == (5, SHAPES[-1])
+    some = pairs.cut(np.array([3, -1]), 4)
+    assert some.letters.shape == (2, 4) and some.phones.shape == (2, 3)
+    assert some.lengths.tolist() == [2, 0] and some.ends.tolist() == [3, -1]
+
+
+def test_every_pair_once_an_epoch():
+    """In the few shapes, in another order each epoch, and as a function of the step alone."""
+    draw = np.random.default_rng(0)
+    ends = draw.integers(1, 20, 6000).astype(np.int32)
+    pairs = Pairs(np.tile(np.arange(6000)[:, None], 28), np.zeros((6000, 28), int), np.ones(6000, np.int32), ends)
+    at = batches_of(pairs, 64, seed=3)
+    count = len(chunks(ends + 1, 64, np.arange(6000)))
+    for epoch in range(2):
+        found = [at(epoch * count + step) for step in range(count)]
+        rows = np.concatenate([batch.letters[batch.ends >= 0, 0] for batch in found])
+        assert sorted(rows) == list(range(6000))
+        assert {batch.letters.shape for batch in found} == {(64, size) for size in SHAPES}
+        assert all((batch.ends < batch.letters.shape[1]).all() for batch in found)
+    again = batches_of(pairs, 64, seed=3)
+    assert np.array_equal(again(count + 1).letters, at(count + 1).letters)
+    assert not np.array_equal(again(1).letters, at(count + 1).letters)
+
+
+# the translator
+
+
+@pytest.fixture(scope="module")
+def network():
+    made = translator(r.gru, 8, 6, len(LETTERS), len(PHONES), layers=2, dropout=0.5)
+    return made, jax.tree.map(lambda p: 2 * p, made.init(jax.random.key(0)))
+
+
+def test_translator_sees_no_padding(network):
+    """Losses, what is found, and where it looks are those of the word alone; an empty row has no loss."""
+    made, params = network
+    pairs = paired(WORDS)
+    batch = pairs.cut(np.array([4, 0, 3, -1]), 20)
+    losses = made.losses(params, None, *batch)
+    found = made.translated(params, batch.letters, batch.lengths, width=3, longest=6)
+    alone = Pairs(pairs.letters[:1, :3], pairs.phones[:1, :2], np.array([3]), np.array([2]))  # abe
+    np.testing.assert_allclose(losses[1, :3], made.losses(params, None, *alone)[0], rtol=1e-4)
+    single = made.translated(params, alone.letters, alone.lengths, width=3, longest=6)
+    assert (found.symbols[1] == single.symbols[0]).all()
+    np.testing.assert_allclose(found.scores[1], single.scores[0], rtol=1e-4)
+    weights = made.looked(params, alone.letters[0], alone.phones[0])
+    assert weights.shape == (2 + 1, 3)
+    np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
+    assert [int((~np.isnan(row)).sum()) for row in losses] == [2, 3, 4, 0]
+    grads = jax.grad(lambda params: jnp.nanmean(made.losses(params, None, *batch)))(params)
+    assert all(np.isfinite(g).all() for g in jax.tree.leaves(grads))
+
+
+def test_losses_are_what_beam_scores(network):
+    """-log p of what a beam has found is minus its score: both count the end."""
+    made, params = network
+    batch = paired(WORDS).cut(np.array([4, 0, 3, 2]), 20)
+    found = made.translated(params, batch.letters, batch.lengths, width=3, longest=6)
+    ended = np.asarray(found.lengths[:, 0] < 6)
+    losses = made.losses(params, None, batch.letters, found.symbols[:, 0], batch.lengths, found.lengths[:, 0])
+    np.testing.assert_allclose(-np.nansum(losses, 1)[ended], found.scores[ended, 0], rtol=1e-4)
+    assert ended.any()
+
+
+def test_losses_begin_at_chance(network):
+    made, _ = network
+    losses = made.losses(made.init(jax.random.key(0)), None, *paired(WORDS).cut(np.arange(4), 20))
+    assert float(jnp.nanmean(losses)) == pytest.approx(np.log(40), abs=0.1)
+
+
+# reading letter by letter
+
+
+def test_letters_are_aligned():
+    """x is two phones, and the k of kn none; so it is read between its neighbours, and alone as it mostly is."""
+    spoken = {
+        "ax": "AE K S", "bax": "B AE K S", "tax": "T AE K S", "tab": "T AE B", "bat": "B AE T", "nab": "N AE B",
+        "kat": "K AE T", "kab": "K AE B", "kax": "K AE K S", "knab": "N AE B", "knat": "N AE T", "at": "AE T",
+        "bb": "B IY B IY B IY",
+    }  # fmt: skip
+    pairs = paired([Pronounced(word, (tuple(way.split()),)) for word, way in spoken.items()])
+    where, sizes = letters.aligned(pairs)
+    assert (where[-1] == -1).all() and (sizes[-1] == -1).all()  # three phones a letter are too many
+    for word, row in list(zip(spoken, sizes))[:-1]:
+        expected = [0 if word[i:].startswith("kn") else 2 if word[i] == "x" else 1 for i in range(len(word))]
+        assert row[: len(word)].tolist() == expected
+        assert (row[len(word) :] == -1).all()
+    alone, beside = (say(["knax", "xb"]) for say in letters.read_aloud(pairs).values())
+    assert alone == [("K", "N", "AE", "K", "S"), ("K", "S", "B")]
+    assert beside == [("N", "AE", "K", "S"), ("K", "S", "B")]
+
+
+def test_the_commonest_of_each():
+    keys, chunk = letters.commonest(np.array([5, 2, 5, 5, 2, 2]), np.array([1, 0, 3, 3, 4, 4]))
+    assert keys.tolist() == [2, 5] and chunk.tolist() == [4, 3]
+
+
+def test_widest_neighbours_first():
+    """b is read as CH between two a, as B at an end; where neither is known it is what it mostly is."""
+    a, b = LETTERS.index("a"), LETTERS.index("b")
+    spelled = np.array([[a, b, a, -1], [b, a, -1, -1], [b, a, -1, -1], [b, b, -1, -1]])
+    AA, B, CH = ((PHONES.index(phone) * letters.BASE) + letters.BLANK for phone in ("AA", "B", "CH"))
+    said = np.array([[AA, CH, AA, 0], [B, AA, 0, 0], [B, AA, 0, 0], [B, B, 0, 0]])
+    say = letters.reader(spelled, said, 1)
+    assert say(["aba", "ba", "bbb"]) == [("AA", "CH", "AA"), ("B", "AA"), ("B", "B", "B")]
+
+
+# the task
+
+
+@pytest.fixture
+def cipher(tmp_path):
+    """A dictionary of 2 000 words of which each letter is one phone."""
+    draw = np.random.default_rng(0)
+    words = {"".join(draw.choice(list("abdefgik"), draw.integers(2, 7))) for _ in range(2000)}
+    spoken = dict(zip("abdefgik", ["AA", "B", "D", "EH", "F", "G", "IY", "K"]))
+    path = tmp_path / "cmudict.dict"
+    path.write_text("".join(f"{word} {' '.join(spoken[letter] for letter in word)}\n" for word in sorted(words)))
+    return str(path)
+
+
+def test_it_learns_a_cipher(cipher, tmp_path):
+    """And then looks at each letter as it says its phone."""
+    config = pronounce.Config(data=cipher, m=48, embed=16, dropout=0.0, batch=64, steps=250, lr=1e-2)
+    recipe = pronounce.recipe(config)
+    training = begin(recipe, recipe.optimizer, jax.random.key(0))
+    first = recipe.measure(training.params, "valid")
+    assert first[recipe.unit] == 100 and set(recipe.baselines("valid").values()) == {0.0}
+    one_step = update(recipe.gradient, recipe.optimizer)
+    *_, (training, _) = fit(one_step, training, lambda step: (recipe.batch_at(step),), config.steps)
+    found = recipe.measure(training.params, "test")
+    assert next(iter(found)) == recipe.unit and len(found) == 4
+    assert all(rate <= 3 for rate in found.values())
+    assert "  not " not in "\n".join(recipe.show(training.params).splitlines()[:6])
+
+
+def test_pronounce_refuses(tmp_path):
+    with pytest.raises(ValueError, match=r"cmudict: path must exist, but .*nowhere does not\. Check its spelling\."):
+        pronounce.recipe(pronounce.Config(data=str(tmp_path / "nowhere")))
+
+
+# the picture
+
+
+def test_attention_is_drawn(tmp_path):
+    """Each panel is of its own weights, dark at 0 and bright at 1."""
+    one = np.eye(3), list("abc"), ["AH", "B", "↵"]
+    pictures.attention(tmp_path / "one.png", [one])
+    pictures.attention(tmp_path / "other.png", [(1 - np.eye(3), *one[1:])])
+    first, second = (plt.imread(tmp_path / f"{name}.png") for name in ("one", "other"))
+    assert first.shape == second.shape and np.abs(first - second).mean() > 0.1
+    pictures.attention(tmp_path / "three.png", [one, one, (np.ones((1, 2)) / 2, "ab", ["K"])], title="three")
+    with pytest.raises(ValueError, match=r"attention: there must be a sequence to draw, but there is none\. Give"):
+        pictures.attention(tmp_path / "none.png", [])
+    with pytest.raises(ValueError, match=r"weights must be \(3, 2\), .* but weights is \[3, 3\]\. Give those"):
+        pictures.attention(tmp_path / "none.png", [(np.eye(3), "ab", one[2])])

@@ -1,11 +1,17 @@
 """Where a decoder has looked, as heatmaps: what was read by what was said."""
 
+from collections.abc import Sequence
+
 import numpy as np
+import numpy.typing as npt
 
 from rnnjax.diagnostics.pictures.figure import blank
+from rnnjax.types import Location
+
+Looked = tuple[npt.ArrayLike, Sequence[str], Sequence[str]]
 
 
-def attention(path, looked, *, title="") -> None:
+def attention(path: Location, looked: Sequence[Looked], *, title: str = "") -> None:
     """Draw attention into a PNG file, a panel for each of some sequences.
 
     Args:
