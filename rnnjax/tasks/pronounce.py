@@ -24,8 +24,8 @@ from rnnjax.tasks.translator import translator
 
 SMOKE = dict(m=32, embed=16, batch=32, steps=20, every=20, most=300)
 PUBLISHED = {
-    "LSTM both ways on aligned letters, Yao & Zweig 2015, not identical data": 23.55,
-    "LSTM with CTC and a 5-gram, Rao et al. 2015, not identical data": 21.3,
+    "LSTM of aligned letters, Yao & Zweig 2015 (data not identical)": 23.55,
+    "LSTM-CTC with a 5-gram, Rao et al. 2015 (data not identical)": 21.3,
 }
 WORDS, PHONEMES, WIDTH = "% of words wrong", "% of phonemes wrong", 5
 
@@ -56,7 +56,7 @@ class Config(Options):
     """Words in an update."""
     steps: int = 6000
     """Updates to make."""
-    lr: float = 2e-3
+    lr: float = 3e-3
     """Peak learning rate of Adam, after a warm-up and before a cosine to almost zero."""
     every: int = 1000
     """Steps between evaluations and checkpoints."""

@@ -41,10 +41,10 @@ class Translator(NamedTuple):
         state = self.begun(params, sources, lengths, noise[0])
         before = jnp.pad(targets, ((0, 0), (1, 0)), constant_values=self.end)
         _, logits = rnnjax.apply(self.decoder, params[1], before, state=state, key=noise[1])
-        at = jnp.arange(before.shape[1], dtype=ends.dtype)[None]
-        wanted = jnp.where(at < ends[:, None], jnp.pad(targets, ((0, 0), (0, 1))), self.end)
+        at, ends = jnp.arange(before.shape[1])[None], jnp.asarray(ends)[:, None]
+        wanted = jnp.where(at < ends, jnp.pad(targets, ((0, 0), (0, 1))), self.end)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, wanted)
-        return jnp.where(at <= ends[:, None], losses, jnp.nan)
+        return jnp.where(at <= ends, losses, jnp.nan)
 
     def translated(self, params, sources, lengths, *, width: int, longest: int, normalise=0.0) -> Beams:
         """The `width` best targets of each source that `beam` finds."""
