@@ -69,9 +69,9 @@ def beam(
         >>> from rnnjax.tasks.beam import beam
         >>> chain = jnp.log(jnp.array([[0.0, 0.6, 0.4], [0.4, 0.3, 0.3], [0.9, 0.0, 0.1]]))
         >>> found = beam(rnnjax.embed(3, 3), chain, (), begin=0, end=0, width=2, longest=4)
-        >>> print(found.symbols[0], found.lengths[0], jnp.exp(found.scores[0]).round(2))
+        >>> print(found.symbols[0], found.lengths[0], (100 * jnp.exp(found.scores[0])).round())
         [[2 0 0 0]
-         [1 0 0 0]] [1 1] [0.36 0.24]
+         [1 0 0 0]] [1 1] [36. 24.]
 
     Sutskever et al. 2014, https://arxiv.org/abs/1409.3215; with an exponent for the length as Wu et al. 2016 have (of
     (5 + L) / 6), https://arxiv.org/abs/1609.08144
