@@ -270,6 +270,11 @@ def test_losses_begin_at_chance(network):
     assert float(jnp.nanmean(losses)) == pytest.approx(np.log(40), abs=0.1)
 
 
+def test_translator_refuses():
+    with pytest.raises(ValueError, match=r"translator: m must be even, but m is 5\. Each direction of the encoder has"):
+        translator(r.gru, 5, 4, 3, 3)
+
+
 # reading letter by letter
 
 

@@ -5,6 +5,7 @@ Yao & Zweig 2015, https://arxiv.org/abs/1506.00196; Rao et al. 2015, https://doi
 """
 
 import functools
+import hashlib
 from dataclasses import dataclass
 from typing import Literal
 
@@ -70,7 +71,6 @@ def recipe(config: Config) -> Recipe:
     network = translator(
         cell, config.m, config.embed, len(LETTERS), len(PHONES), layers=config.layers, dropout=config.dropout
     )
-
     speaker = Speaker(network)
 
     def loss(params, key, letters, phones, lengths, ends):
@@ -125,6 +125,7 @@ def recipe(config: Config) -> Recipe:
         published=PUBLISHED,
         show=show,
         draw=draw,
+        fixed={"digest": hashlib.sha256(pairs.letters.tobytes() + pairs.phones.tobytes()).hexdigest()},
     )
 
 

@@ -78,8 +78,12 @@ def translator(cell: Any, m: int, embed: int, sources: int, targets: int, *, lay
         layers: of the encoder.
         dropout: on embedded symbols, between layers, and before the readout.
 
+    Raises `ValueError` for an odd m.
+
     Luong et al. 2015, https://arxiv.org/abs/1508.04025
     """
+    if m % 2:
+        raise ValueError(f"translator: m must be even, but m is {m}. Each direction of the encoder has half of it.")
     noise = [rnnjax.dropout(dropout)] if dropout else []
     encoder = rnnjax.stack(
         rnnjax.embed(sources, embed), *noise,
