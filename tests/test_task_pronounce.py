@@ -15,6 +15,7 @@ from rnnjax.diagnostics import pictures
 from rnnjax.tasks import letters, pronounce
 from rnnjax.tasks.beam import beam
 from rnnjax.tasks.distance import edit_distance, error_rates
+from rnnjax.tasks.speaker import Speaker
 from rnnjax.tasks.spelled import LETTERS, SHAPES, Pairs, batches_of, chunks, paired
 from rnnjax.tasks.translator import translator
 from rnnjax.train import begin, fit, update
@@ -245,9 +246,9 @@ def test_translator_sees_no_padding(network):
     single = made.translated(params, alone.letters, alone.lengths, width=3, longest=6)
     assert (found.symbols[1] == single.symbols[0]).all()
     np.testing.assert_allclose(found.scores[1], single.scores[0], rtol=1e-4)
-    weights = made.looked(params, alone.letters[0], alone.phones[0])
-    assert weights.shape == (2 + 1, 3)
-    np.testing.assert_allclose(weights.sum(1), 1, rtol=1e-5)
+    weights = made.looked(params, batch.letters, batch.phones, batch.lengths)
+    np.testing.assert_allclose(weights[:3].sum(2), 1, rtol=1e-5)
+    assert (weights[1, :, 3:] == 0).all() and (weights[1, :, :3] > 0).all() and weights.shape == (4, 20, 20)
     assert [int((~np.isnan(row)).sum()) for row in losses] == [2, 3, 4, 0]
     grads = jax.jit(jax.grad(lambda params: jnp.nanmean(made.losses(params, None, *batch))))(params)
     assert all(np.isfinite(g).all() for g in jax.tree.leaves(grads))
@@ -314,15 +315,16 @@ def test_widest_neighbours_first():
 
 # the task
 
+SPOKEN = dict(zip("abdefgik", ["AA", "B", "D", "EH", "F", "G", "IY", "K"]))
+
 
 @pytest.fixture
 def cipher(tmp_path):
     """A dictionary of 2 000 words of which each letter is one phone."""
     draw = np.random.default_rng(0)
     words = {"".join(draw.choice(list("abdefgik"), draw.integers(2, 7))) for _ in range(2000)}
-    spoken = dict(zip("abdefgik", ["AA", "B", "D", "EH", "F", "G", "IY", "K"]))
     path = tmp_path / "cmudict.dict"
-    path.write_text("".join(f"{word} {' '.join(spoken[letter] for letter in word)}\n" for word in sorted(words)))
+    path.write_text("".join(f"{word} {' '.join(map(SPOKEN.get, word))}\n" for word in sorted(words)))
     return str(path)
 
 
@@ -338,6 +340,11 @@ def test_it_learns_a_cipher(cipher, tmp_path):
     found = recipe.measure(training.params, "test")
     assert next(iter(found)) == recipe.unit and len(found) == 4
     assert all(rate <= 3 for rate in found.values())
+    for weights, read, said in Speaker(translator(r.lstm, 48, 16, len(LETTERS), len(PHONES))).looked(
+        training.params, ["bad", "edgedad"]
+    ):
+        assert [said, len(said)] == [[*map(SPOKEN.get, read), "↵"], len(read) + 1]
+        assert weights.shape == (len(said), len(read)) and (weights.argmax(1)[:-1] == range(len(read))).mean() > 0.6
     assert "  not " not in "\n".join(recipe.show(training.params).splitlines()[:6])
 
 

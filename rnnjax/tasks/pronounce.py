@@ -106,7 +106,7 @@ def recipe(config: Config) -> Recipe:
 
     def draw(params, folder):
         long = [p.word for p in parts["test"] if 8 <= len(p.word) <= 11]
-        looked = [speaker.looked(params, word) for word in evenly(long, 4)]
+        looked = speaker.looked(params, evenly(long, 4))
         pictures.attention(folder / "attention.png", looked, title="Where the decoder looks before it says a phone")
 
     return Recipe(

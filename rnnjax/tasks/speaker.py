@@ -5,8 +5,8 @@ import functools
 import jax
 import numpy as np
 
-from rnnjax.data import PHONES
-from rnnjax.tasks.spelled import chunks, spelled, together
+from rnnjax.data import PHONES, Pronounced
+from rnnjax.tasks.spelled import chunks, paired, spelled, together
 from rnnjax.tasks.translator import Translator
 
 LONGEST, AT_ONCE = 32, 256  # phones, and words
@@ -31,8 +31,9 @@ class Speaker:
                     said[row] = tuple(PHONES[i] for i in symbols[:length])
         return said
 
-    def looked(self, params, word: str) -> tuple[np.ndarray, list[str], list[str]]:
-        """Where the decoder looks as it says a word greedily: weights, the letters read, and the phones said."""
-        (way,) = self.say(params, [word])
-        weights = self.network.looked(params, np.array(spelled(word)), np.array([PHONES.index(p) for p in way], int))
-        return np.asarray(weights), list(word), [*way, "↵"]
+    def looked(self, params, words: list[str]) -> list[tuple[np.ndarray, list[str], list[str]]]:
+        """Where the decoder looks as it says each word greedily: weights, the letters read, and the phones said."""
+        said = self.say(params, words)
+        pairs = paired([Pronounced(word, (way,)) for word, way in zip(words, said)])
+        weights = np.asarray(self.network.looked(params, pairs.letters, pairs.phones, pairs.lengths))
+        return [(w[: len(way) + 1, : len(word)], list(word), [*way, "↵"]) for w, word, way in zip(weights, words, said)]

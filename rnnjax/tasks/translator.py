@@ -54,16 +54,17 @@ class Translator(NamedTuple):
             normalise=normalise,
         )  # fmt: skip
 
-    def looked(self, params, source, target) -> jax.Array:
-        """Where the decoder looks before each symbol of one target (U,) and its end: weights (U + 1, S)."""
+    def looked(self, params, sources, targets, lengths) -> jax.Array:
+        """Where the decoder looks before each symbol of a target and its end: weights (B, U + 1, S)."""
+        decoder = rnnjax.batch(self.decoder, len(sources))
 
-        def step(state, symbol):
-            state, _ = self.decoder.step(params[1], state, symbol)
+        def step(state, symbols):
+            state, _ = decoder.step(params[1], state, symbols)
             return state, state[self.at][0].memory.weights
 
-        begun = self.begun(params, source[None], jnp.array([len(source)]))
-        state = jax.tree.map(lambda s: s[0], begun)
-        return jax.lax.scan(step, state, jnp.pad(target, (1, 0), constant_values=self.end))[1]
+        before = jnp.pad(targets, ((0, 0), (1, 0)), constant_values=self.end)
+        _, weights = jax.lax.scan(step, self.begun(params, sources, lengths), before.T)
+        return weights.swapaxes(0, 1)
 
 
 def translator(cell: Any, m: int, embed: int, sources: int, targets: int, *, layers=1, dropout=0.0) -> Translator:
