@@ -50,6 +50,8 @@ class Train:
             text = recipe.show(params)
             (run.path / "sample.txt").write_text(text + "\n")
             console.print(f"\n{text}", highlight=False)
+        if recipe.draw is not None:
+            recipe.draw(params, run.path)
         console.print(f"\nkept in {run.path}")
         if run.config["task"] == "language":
             console.print(f"try: rnnjax sample {shlex.quote(str(run.path))} --temperature 0.8")

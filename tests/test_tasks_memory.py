@@ -55,7 +55,7 @@ def test_attention_reverses(name):
     def logits(params, sources, before, lengths, shown=1):
         _, places = r.apply(encoder, params[0], sources, lengths=lengths)
         state = r.batch(decoder, len(sources)).start(params[1])
-        state = r.attend_to(state, params[1], places, lengths=shown * lengths)
+        state = r.attend_to(state, places, lengths=shown * lengths)
         return r.apply(decoder, params[1], before, state=state, lengths=lengths)[1]
 
     def loss(params, sources, before, targets, lengths):

@@ -12,5 +12,6 @@ TASKS = (
     "tagging",
     "hanja",
     "blank",
+    "pronounce",
     "memory",
 )

@@ -25,6 +25,7 @@ class Recipe(NamedTuple):
     - `scale`: what the loss is multiplied with where it is shown, in `loss_unit`.
     - `restart`: (step, training) -> training before each step, as of `fit`.
     - `show`: params -> what the model has to say, to read.
+    - `draw`: (params, folder) -> None, which leaves pictures in the run's folder.
     - `fixed`: what a run that goes on must find as it was, as a digest of its text: plain data, kept with the config.
     """
 
@@ -44,6 +45,7 @@ class Recipe(NamedTuple):
     scale: float = 1.0
     restart: Callable | None = None
     show: Callable | None = None
+    draw: Callable | None = None
     fixed: Mapping[str, Any] = MappingProxyType({})
 
 
