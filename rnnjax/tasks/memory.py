@@ -21,7 +21,7 @@ HELD_OUT, AT_ONCE = 1024, 256
 
 @dataclass(frozen=True)
 class Config(Options):
-    """Learn to remember over a lag: an exclusive or of two bits, a sum of two numbers, or ten symbols, seen long before.
+    """Learn to remember over a lag: an exclusive or of two bits, a sum of two numbers, or ten symbols.
 
     Every update sees new sequences. Without memory the share of right exclusive ors is 0.5, the squared error of the
     sum 0.167, and the loss of the symbols 10 log 8 / (lag + 20) nats a step.
