@@ -53,11 +53,11 @@ class Config(Options):
     """Steps to tell ahead at most."""
     batch: int = 16
     """Pieces in an update."""
-    steps: int = 500
+    steps: int = 200
     """Updates to make."""
     lr: float = 5e-3
     """Peak learning rate of Adam, after a warm-up and before a cosine to almost zero."""
-    every: int = 50
+    every: int = 20
     """Steps between evaluations and checkpoints."""
 
 
