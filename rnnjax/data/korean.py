@@ -29,19 +29,23 @@ def korean(path=None) -> Parts:
 
     Raises ValueError if there is no such folder, or no Korean page in it.
     """
-    if path is None and not DEBIAN.exists():
-        raise ValueError(
-            f"korean: the data must be there, but {DEBIAN} does not exist. Run apt-get install libreoffice-help-ko, or "
-            "give its path."
-        )
-    folder = given("korean", DEBIAN if path is None else path)
-    say(f"korean: {TERMS}")
+    folder = _installed() if path is None else given("korean", path)
     pages = sorted(folder.rglob("*.html"), key=lambda page: fraction(page.relative_to(folder).as_posix()))
     lines = dict.fromkeys(line for page in pages for line in paragraphs(page.read_text("utf-8")))
     text = "".join(f"{line}\n" for line in lines if any("가" <= letter <= "힣" for letter in line))
     if not text:
         raise ValueError(f"korean: the pages must hold Korean, but {folder} has none that do. Give the folder help/ko.")
     return Parts(*split(text))
+
+
+def _installed():
+    if not DEBIAN.exists():
+        raise ValueError(
+            f"korean: the data must be there, but {DEBIAN} does not exist. Run apt-get install libreoffice-help-ko, or "
+            "give its path."
+        )
+    say(f"korean: {TERMS}")
+    return DEBIAN
 
 
 def paragraphs(page: str) -> list[str]:

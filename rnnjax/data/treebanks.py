@@ -32,11 +32,11 @@ def conllu(path) -> list[Sentence]:
     neither a comment nor ten columns.
 
         >>> from tempfile import TemporaryDirectory
-        >>> line = "\t{}" + 6 * "\t_" + "\n"
-        >>> rows = "# sent_id = a\n" "1-2\tdo\t_\t_" + line, "1\tde\t_\tADP" + line, "2\to\t_\tDET" + line
+        >>> rows = "1-2 do _ _", "1 de _ ADP", "2 o _ DET"
+        >>> text = "# sent_id = a\n" + "\n".join(row.replace(" ", "\t") + 6 * "\t_" for row in rows)
         >>> with TemporaryDirectory() as folder:
         ...     path = Path(folder, "tiny.conllu")
-        ...     _ = path.write_text("".join(rows).format("_", "_", "_"))
+        ...     _ = path.write_text(text)
         ...     conllu(path)
         [Sentence(words=('de', 'o'), tags=('ADP', 'DET'), name='a')]
 
