@@ -59,7 +59,7 @@ class Config(Options):
     """At most so many chorales of each part."""
     batch: int = 16
     """Chorales in an update."""
-    steps: int = 1200
+    steps: int = 1000
     """Updates to make."""
     lr: float = 1e-2
     """Peak learning rate of Adam, after a warm-up and before a cosine to almost zero."""
