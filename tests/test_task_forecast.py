@@ -218,3 +218,9 @@ def test_errors():
         forecast.recipe(forecast.Config(series="co2", data="none.csv"))
     with pytest.raises(ValueError, match=r"train: model must be one of .*, but model is 'arma'"):
         forecast.Config(model="arma")
+    with pytest.raises(ValueError, match=r"train: window must be more than order, 9, but window is 9\."):
+        forecast.Config(window=9)
+    with pytest.raises(ValueError, match=r"train: teacher must be in \[0, 1\], but teacher is 1\.5\. Give a share\."):
+        forecast.Config(teacher=1.5)
+    with pytest.raises(ValueError, match=r"train: horizon must be at most 221 steps, but horizon is 222\. Give less\."):
+        forecast.recipe(forecast.Config(horizon=222))

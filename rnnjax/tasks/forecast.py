@@ -6,7 +6,6 @@ Scheduled sampling after Bengio et al. 2015, https://arxiv.org/abs/1506.03099
 """
 
 import hashlib
-import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -60,6 +59,13 @@ class Config(Options):
     every: int = 20
     """Steps between evaluations and checkpoints."""
 
+    def __post_init__(self):
+        super().__post_init__()
+        if self.window <= self.order:
+            raise ValueError(f"train: window must be more than order, {self.order}, but window is {self.window}.")
+        if self.teacher > 1:
+            raise ValueError(f"train: teacher must be in [0, 1], but teacher is {self.teacher}. Give a share.")
+
 
 def read(config: Config) -> futures.Series:
     """The series that is asked for."""
@@ -81,17 +87,13 @@ def model(config: Config) -> rnnjax.Cell:
     return rnnjax.stack(cell(1, config.m), rnnjax.dropout(config.dropout), rnnjax.dense(config.m, 2))
 
 
-def surprise(ys, xs):
-    """Nats of values under the means and log scales told for them."""
-    mean, scale = ys[..., 0], ys[..., 1]
-    return scale + 0.5 * ((xs - mean) / jnp.exp(scale)) ** 2 + 0.5 * math.log(2 * math.pi)
-
-
 def recipe(config: Config) -> Recipe:
     """The series, a network, and the ladder beside it."""
     series, network = read(config), model(config)
     lower = rungs(series, config.order)
     z, taught = series.z[series.parts.train], ladder.fed(network)
+    if config.horizon > len(z):
+        raise ValueError(f"train: horizon must be at most {len(z)} steps, but horizon is {config.horizon}. Give less.")
     window = min(config.window, len(z))
 
     def batch_at(step):
@@ -103,13 +105,13 @@ def recipe(config: Config) -> Recipe:
         told = jax.random.bernoulli(choice, config.teacher, xs.shape) | (jnp.arange(window) < config.order)
         fed = xs, told, jax.random.normal(noise, xs.shape)
         _, (_, (_, ys)) = rnnjax.apply(taught, params, fed, key=own)
-        return surprise(ys[:, :-1], xs[:, 1:])[:, config.order - 1 :].mean()
+        return futures.surprise(ys[:, :-1], xs[:, 1:])[:, config.order - 1 :].mean()
 
     def errors(cell, params, part):
         return futures.errors(cell, params, series, getattr(series.parts, part), config.horizon)
 
     def measure(params, part):
-        return {named(h): error for h, error in errors(network, params, part).items()}
+        return {futures.named(h): error for h, error in errors(network, params, part).items()}
 
     def baselines(part):
         return {label: errors(*each, part)[1] for label, each in lower.items()}
@@ -118,7 +120,7 @@ def recipe(config: Config) -> Recipe:
         about=f"{config.series}: {len(z)} steps to learn, then {len(series.values[series.parts.valid])} held out, then "
         f"{len(series.values[series.parts.test])} to test",
         model=config.model + (f"({config.m})" if config.model in ("rnn", "gru", "lstm") else ", by gradients"),
-        unit=named(1),
+        unit=futures.named(1),
         init=network.init,
         start=lambda params: jax.random.key(config.seed),
         gradient=whole(loss),
@@ -129,8 +131,3 @@ def recipe(config: Config) -> Recipe:
         show=lambda params: table(series, lower | {f"{config.model}, trained": (network, params)}, config.horizon),
         fixed={"digest": hashlib.sha256(series.values.tobytes()).hexdigest()},
     )
-
-
-def named(h: int) -> str:
-    """What an error so far ahead is called."""
-    return "RMSE 1 step ahead" if h == 1 else f"{h} ahead"

@@ -1,5 +1,6 @@
 """A series of the real world, what models say of its future, and how right they are."""
 
+import math
 from typing import NamedTuple
 
 import jax
@@ -74,9 +75,20 @@ def _free(model, params, z, origins, noise):
     return jax.vmap(jax.vmap(on), (None, 0))(states, noise)
 
 
+def surprise(ys, xs):
+    """Nats of values under the means and log scales told for them."""
+    mean, scale = ys[..., 0], ys[..., 1]
+    return scale + 0.5 * ((xs - mean) / jnp.exp(scale)) ** 2 + 0.5 * math.log(2 * math.pi)
+
+
 def horizons(longest: int) -> list[int]:
     """1, 2, 4, ... up to `longest` steps ahead."""
     return [2**i for i in range(longest.bit_length())]
+
+
+def named(h: int) -> str:
+    """What an error so far ahead is called."""
+    return "RMSE 1 step ahead" if h == 1 else f"{h} ahead"
 
 
 def errors(model, params, series: Series, part: slice, longest: int) -> dict[int, float]:
@@ -90,7 +102,7 @@ def errors(model, params, series: Series, part: slice, longest: int) -> dict[int
 
 
 def coverage(
-    model, params, series: Series, part: slice, longest: int, *, key, count: int = 400
+    model, params, series: Series, part: slice, longest: int, *, key, count: int = 200
 ) -> dict[int, list[float]]:
     """For each of the `horizons`, the share of values in `part` within the middle 80 % and 95 % of sampled futures."""
     first = max(part.start - longest, 0)

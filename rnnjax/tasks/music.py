@@ -23,11 +23,6 @@ from rnnjax.tasks.recipe import Recipe, mean, shuffled, whole
 
 SMOKE = dict(m=16, most=12, batch=4, steps=5, every=5)
 UNIT = "nats a frame"
-SIMPLE = {
-    "each pitch's frequency": rolls.frequencies,
-    "each pitch held or not": rolls.held,
-    "logistic on the frame before": rolls.logistic,
-}
 PUBLISHED = {
     "JSB, not identical: tanh RNN (Chung 2014)": 9.10,
     "JSB, not identical: LSTM (Chung 2014)": 8.67,
@@ -102,13 +97,15 @@ def recipe(config: Config) -> Recipe:
 
     @functools.cache
     def simple():
-        return {label: fit(parts.train) for label, fit in SIMPLE.items()}
+        return {label: fit(parts.train) for label, fit in rolls.SIMPLE.items()}
 
     def baselines(part):
         return {label: rolls.nats(model, getattr(parts, part)) for label, model in simple().items()}
 
     def show(params):
-        return f"A sample, a frame for each quarter note:\n{rolls.named(sampled(network, params, 32, config.seed))}"
+        return (
+            f"A sample, a frame for each quarter note:\n{rolls.named(rolls.sampled(network, params, 32, config.seed))}"
+        )
 
     return Recipe(
         about=f"Bach's chorales: {len(parts.train)} to learn, {len(parts.valid)} held out, {len(parts.test)} to test",
@@ -128,18 +125,3 @@ def recipe(config: Config) -> Recipe:
             "digest": hashlib.sha256(np.concatenate([*parts.train, *parts.valid, *parts.test]).tobytes()).hexdigest()
         },
     )
-
-
-def sampled(network, params, length: int, seed: int) -> np.ndarray:
-    """A piano roll bool (length, 88) drawn from the model, frame by frame."""
-    each = network.each
-
-    def step(carry, key):
-        state, frame = carry
-        state, logits = each.step(params, state, frame)
-        frame = jax.random.bernoulli(key, jax.nn.sigmoid(logits)).astype(frame.dtype)
-        return (state, frame), frame
-
-    keys = jax.random.split(jax.random.key(seed), length)
-    _, frames = jax.lax.scan(step, (each.start(params), jnp.zeros(rolls.PITCHES)), keys)
-    return np.asarray(frames) > 0

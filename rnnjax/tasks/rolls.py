@@ -85,6 +85,13 @@ def logistic(rolls, *, decay: float = 1e-4, steps: int = 100) -> Callable:
     return lambda past: jnp.full(past.shape, rare).at[:, heard].set(past[:, heard] @ W + b)
 
 
+SIMPLE = {
+    "each pitch's frequency": frequencies,
+    "each pitch held or not": held,
+    "logistic on the frame before": logistic,
+}
+
+
 def nats(model: Callable, rolls) -> float:
     """What a model past -> logits makes of `rolls`, in nats a frame."""
     past, now = pairs(rolls)
@@ -93,6 +100,21 @@ def nats(model: Callable, rolls) -> float:
 
 def _logit(share):
     return np.log(share / (1 - share))
+
+
+def sampled(network, params, length: int, seed: int) -> np.ndarray:
+    """A piano roll bool (length, 88) drawn from the model, frame by frame."""
+    each = network.each
+
+    def step(carry, key):
+        state, frame = carry
+        state, logits = each.step(params, state, frame)
+        frame = jax.random.bernoulli(key, jax.nn.sigmoid(logits)).astype(frame.dtype)
+        return (state, frame), frame
+
+    keys = jax.random.split(jax.random.key(seed), length)
+    _, frames = jax.lax.scan(step, (each.start(params), jnp.zeros(PITCHES)), keys)
+    return np.asarray(frames) > 0
 
 
 def named(roll) -> str:
