@@ -54,9 +54,9 @@ def picture(path, series: Series, model, params, origin: int, horizon: int, *, s
     figure = Figure(figsize=(8, 4), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     axes = figure.add_subplot(title=title)
-    for share in futures.SHARES:
+    for share, alpha in zip(futures.SHARES, (0.35, 0.2)):
         low, high = np.quantile(drawn, [(1 - share) / 2, (1 + share) / 2], 0)[:, : len(ahead)]
-        axes.fill_between(ahead, low, high, color=ORANGE, alpha=0.2, lw=0, label=f"{100 * share:.0f} %")
+        axes.fill_between(ahead, low, high, color=ORANGE, alpha=alpha, lw=0, label=f"{100 * share:.0f} %")
     axes.plot(series.times[shown], series.values[shown], color=BLUE, lw=1.2, label="what came")
     axes.plot(ahead, mean[: len(ahead)], color=ORANGE, lw=2, label="free running")
     axes.axvline(series.times[origin], color=GREY, ls="--", lw=1)
