@@ -8,6 +8,7 @@ kept there to rnnjax/tasks/README.md. Give no run to write the table again.
 
 import dataclasses
 import json
+import shlex
 import shutil
 from pathlib import Path
 
@@ -30,8 +31,8 @@ SHAPES = {
     "Music": ("music",),
     "Memory": ("memory",),
 }
-ABOUT = """Each file here is a recipe: data, model, loss, metric. The data are real, but for `memory`, and the figures those of
-their held-out part, looked at once. Written by `python -m benchmarks.tasks` from the logs in
+ABOUT = """Each file here is a recipe: data, model, loss, metric. The data are real, but for `memory`, and the figures
+are of a part that was not trained on and chose nothing. Written by `python -m benchmarks.tasks` from the logs in
 [benchmarks/results/tasks](../../benchmarks/results/tasks), which have versions, seeds and curves. Minutes are of two
 shared cores. Where the data come from: [rnnjax/data](../data).
 """
@@ -42,9 +43,13 @@ def keep(path: Path) -> None:
     run = Run(path)
     result = json.loads((path / "result.json").read_text())
     asked, usual = kept.options(run), kept.module(result["task"]).Config()
-    odd = [f for f in dataclasses.fields(asked) if getattr(asked, f.name) != getattr(usual, f.name)]
-    flags = [f"--{f.name.replace('_', '-')} {getattr(asked, f.name)}" for f in odd if f.name not in ("data", "text")]
-    result["command"] = " ".join(["rnnjax train", result["task"], *flags])
+    if result["step"] != asked.steps:
+        raise SystemExit(f"tasks: a run must be finished, but {path} is at step {result['step']}. Train it to its end.")
+    options = {f.name: getattr(asked, f.name) for f in dataclasses.fields(asked)}
+    options |= {name: Path(options[name]).name for name in ("data", "text") if options.get(name)}  # a name, not a place
+    odd = {name: value for name, value in options.items() if value != getattr(usual, name)}
+    flags = [f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in odd.items()]
+    result |= {"options": options, "command": " ".join(["rnnjax train", result["task"], *flags])}
     result["curve"] = [entry for entry in run.metrics() if "valid" in entry]
     KEPT.mkdir(exist_ok=True, parents=True)
     (KEPT / f"{path.name}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
@@ -90,6 +95,9 @@ def main(runs: tyro.conf.Positional[tuple[Path, ...]] = ()):
     results = {path.stem: json.loads(path.read_text()) for path in sorted(KEPT.glob("*.json"))}
     columns = "", "command", "model", "test", "simple models", "published", "misses", "minutes"
     text = f"# The tasks\n\n{__doc__.partition(chr(10))[0]}\n\n{ABOUT}"
+    for name, result in results.items():
+        if not any(result["task"] in names for names in SHAPES.values()):
+            raise SystemExit(f"tasks: every task must have its place in SHAPES, but {name} is of {result['task']}.")
     for shape, names in SHAPES.items():
         rows = [row(name, result) for task in names for name, result in results.items() if result["task"] == task]
         if rows:

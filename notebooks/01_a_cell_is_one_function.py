@@ -3,8 +3,7 @@
 #
 # **요약.** 순환 신경망은 한 걸음을 계산하는 순수 함수 하나입니다: 상태와 입력을 받아 새 상태와 출력을 냅니다.
 # 시간을 따라 돌리는 일(`scan`), 묶음 처리(`batch`), 쌓기(`stack`)는 모두 그 함수 밖에서 고릅니다.
-# 이 노트북은 수식 한 줄로 셀을 만들고, 파이썬
-# 반복문과 `scan`이 같은 값을 낸다는 것을 확인합니다.
+# 이 노트북은 수식 한 줄로 셀을 만들고, 파이썬 반복문과 `scan`이 같은 값을 낸다는 것을 확인합니다.
 #
 # A recurrent network reads a sequence one step at a time, and keeps what it needs to remember in a **state**. All that
 # there is to it is the function of one step:
@@ -77,8 +76,8 @@ print("ys", ys.shape, "are those of the loop")
 # %% [markdown]
 # ## So are batches, layers and directions
 #
-# Each of these takes cells and gives a cell. `stack(scan(cell), dense)` is a network with a readout: the cell's output is
-# its hidden state $h_t$, and `dense` makes of it $y_t = h_t W + b$.
+# Each of these takes cells and gives a cell. `scan(cell)` gives the hidden states $h_t$ (as PyTorch's modules do), and
+# `stack(scan(cell), dense)` a readout of them, $y_t = h_t W + b$.
 
 # %%
 network = rnnjax.stack(leaky(3), rnnjax.dense(3, 2))

@@ -18,7 +18,7 @@ STOPPED = 130
 
 
 @dataclasses.dataclass(frozen=True)
-class Training:
+class Train:
     """What every `rnnjax train TASK` takes besides the options of its task; `train` makes it a command."""
 
     name: str | None = None
@@ -31,12 +31,10 @@ class Training:
     """Only a few steps of something small, in seconds: does it work at all?"""
 
     def __call__(self, console):
-        if self.resume is not None and self != type(self)(resume=self.resume):
-            raise ValueError("train: --resume must stand alone, but other options came with it. A run keeps its own.")
         if self.resume is None:
             run, recipe = kept.create(self.path(), self.task, self.options())
         else:
-            run = Run(self.resume)
+            run = self.resumed()
             recipe = kept.reopen(run)
         try:
             console.print(f"run: {run.path}")
@@ -47,34 +45,43 @@ class Training:
             console.print(f"stopped; go on with: rnnjax train --resume {shlex.quote(str(run.path))}")
             return STOPPED
         params = kept.trained(run, recipe)
-        report(kept.result(run, recipe, params), console)
+        report(kept.finish(run, recipe, params), console)
         if recipe.show is not None:
             text = recipe.show(params)
             (run.path / "sample.txt").write_text(text + "\n")
             console.print(f"\n{text}", highlight=False)
         console.print(f"\nkept in {run.path}")
         if run.config["task"] == "language":
-            console.print(f"try: rnnjax sample {shlex.quote(str(run.path))} --prompt 'In the beginning'")
+            console.print(f"try: rnnjax sample {shlex.quote(str(run.path))} --temperature 0.8")
+
+    def resumed(self):
+        """The run to go on with."""
+        if self != type(self)(resume=self.resume):
+            raise ValueError("train: --resume must stand alone, but other options came with it. A run keeps its own.")
+        run = Run(self.resume)
+        if self.task not in ("language", run.config.get("task")):
+            raise ValueError(f"train: --resume must be of a run of {self.task}, but {run.path} is of another task.")
+        return run
 
     def options(self):
-        """The options of the task alone."""
+        """The options of the task alone; with `smoke` those that make it small, where no other was asked for."""
         module = kept.module(self.task)
-        names = {field.name for field in dataclasses.fields(module.Config)}
-        asked = {key: value for key, value in dataclasses.asdict(self).items() if key in names}
-        return module.Config(**asked | (module.SMOKE if self.smoke else {}))
+        usual = dataclasses.asdict(module.Config())
+        asked = {key: getattr(self, key) for key in usual if getattr(self, key) != usual[key]}
+        return module.Config(**(module.SMOKE if self.smoke else {}) | asked)
 
     def path(self):
         """The folder of a new run."""
         if self.name:
             return self.runs / self.name
         stem = self.task if self.task != "language" else f"{Path(self.text).stem if self.text else 'bible'}-{self.cell}"
-        return free_path(self.runs, stem)
+        return free_path(self.runs, stem + "-smoke" * self.smoke)
 
 
-def train(task: str) -> type[Training]:
+def train(task: str) -> type[Train]:
     """The command `rnnjax train TASK`: the options of the task, and those of every training."""
     config = kept.module(task).Config
-    command = dataclasses.make_dataclass("Train", [], bases=(Training, config), frozen=True, namespace={"task": task})
+    command = dataclasses.make_dataclass("Train", [], bases=(Train, config), frozen=True, namespace={"task": task})
     command.__doc__ = f"""{inspect.cleandoc(config.__doc__)}
 
 The run is kept in runs/NAME: config.json, checkpoints, metrics.jsonl, curve.png, result.json. Ctrl-C stops it so that
@@ -130,9 +137,9 @@ class Sample:
 
 def report(result, console):
     """Print what a model reached on the test part, beside simple models and what others have published."""
-    _, *others = result["test"]
-    table = Table("model", *result["test"], title=f"{result['task']}: test")
-    table.add_row(result["model"], *(f"{value:.3f}" for value in result["test"].values()))
+    others = [unit for unit in result["test"] if unit != result["unit"]]
+    table = Table("model", result["unit"], *others, title=f"{result['task']}: test")
+    table.add_row(result["model"], *(f"{result['test'][unit]:.3f}" for unit in (result["unit"], *others)))
     for label, value in (result["baselines"] | result["published"]).items():
         table.add_row(label, f"{value:.3f}", *("" for _ in others))
     console.print(table)

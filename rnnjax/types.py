@@ -41,6 +41,17 @@ class Initializer(Protocol):
 
 
 @runtime_checkable
+class Begins(Protocol):
+    """What training can begin with, besides a cell: an online gradient, a task's recipe."""
+
+    @property
+    def init(self) -> Callable[[Key], Params]: ...
+
+    @property
+    def start(self) -> Callable[..., State]: ...
+
+
+@runtime_checkable
 class Gradient(Protocol):
     """Where credit flows: the mean loss over all steps that keep leaves, its gradient, and the state after the last."""
 

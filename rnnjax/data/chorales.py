@@ -10,13 +10,14 @@ import numpy as np
 
 from rnnjax.data.parts import Parts, divide
 from rnnjax.data.source import source
+from rnnjax.types import Location
 
 LOWEST = 21
 INTERVALS = 12
 STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 
-def chorales(path=None) -> Parts:
+def chorales(path: Location | None = None) -> Parts:
     """Bach's chorales in four voices, a frame for each quarter note: which notes come next?
 
     `Parts` of lists of piano rolls, bool (T, 88): column p is the MIDI number 21 + p of a piano's keys, true where it
@@ -65,7 +66,7 @@ def _score(path: Path):
     try:
         with zipfile.ZipFile(path) as archive:
             container = ET.fromstring(archive.read("META-INF/container.xml"))
-            (name, *_) = (e.get("full-path") for e in container.iter() if e.tag.endswith("rootfile"))
+            (name, *_) = (e.attrib["full-path"] for e in container.iter() if e.tag.endswith("rootfile"))
             return ET.fromstring(archive.read(name))
     except (zipfile.BadZipFile, KeyError, ValueError, ET.ParseError):
         raise ValueError(f"chorales: a score must be packed MusicXML, but {path} is not. Remove it.") from None

@@ -7,6 +7,7 @@ import numpy as np
 
 from rnnjax.data.parts import Parts, divide
 from rnnjax.data.source import source, stored
+from rnnjax.types import Location
 
 FONT = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"
 DRAWN, WIDTH, HEIGHT = 109, 136, 128
@@ -19,7 +20,7 @@ class Pictures(NamedTuple):
     names: list[str]
 
 
-def emoji(path=None, *, names=None) -> Parts:
+def emoji(path: Location | None = None, *, names: Location | None = None) -> Parts:
     """Emoji: what is the picture called?
 
     `Parts` of `Pictures`: xs uint8 (N, 32, 32, 3), red, green and blue on white, and names in lower case, "grinning

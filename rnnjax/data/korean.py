@@ -6,6 +6,7 @@ from pathlib import Path
 from rnnjax.data.parts import Parts, fraction
 from rnnjax.data.source import given, say
 from rnnjax.data.text import split
+from rnnjax.types import Location
 
 DEBIAN = Path("/usr/share/libreoffice/help/ko")
 TERMS = "LibreOffice's help, copyright its contributors, MPL-2.0"
@@ -15,7 +16,7 @@ BREAKS = {
 }  # fmt: skip
 
 
-def korean(path=None) -> Parts:
+def korean(path: Location | None = None) -> Parts:
     """Korean text, a paragraph a line, in three parts: 90, 5 and 5 % of its characters, in a row.
 
     Args:
@@ -65,8 +66,8 @@ class _Reader(HTMLParser):
         super().__init__()
         self.depth, self.runs = 0, [[]]
 
-    def handle_starttag(self, tag, attributes):
-        if tag == "div" and (self.depth or ("id", "DisplayArea") in attributes):
+    def handle_starttag(self, tag, attrs):
+        if tag == "div" and (self.depth or ("id", "DisplayArea") in attrs):
             self.depth += 1
         if tag in BREAKS:
             self.runs.append([])

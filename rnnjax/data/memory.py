@@ -46,7 +46,9 @@ def delayed_xor(
     return xs, targets
 
 
-def adding(*, batch: int, T: int, seed=0):
+def adding(
+    *, batch: int, T: int, seed: int | Sequence[int] = 0
+) -> tuple[Float[np.ndarray, "T B 2"], Float[np.ndarray, " B"]]:
     """What is the sum of the two numbers that are marked, one in each half of a sequence?
 
     Args:
@@ -80,7 +82,9 @@ def adding(*, batch: int, T: int, seed=0):
     return xs, (xs[..., 0] * xs[..., 1]).sum(0)
 
 
-def copying(*, batch: int, lag: int, seed=0):
+def copying(
+    *, batch: int, lag: int, seed: int | Sequence[int] = 0
+) -> tuple[Int[np.ndarray, "T B"], Int[np.ndarray, "T B"]]:
     """Say again ten symbols that were seen at the start, once a marker has come `lag` steps after the last of them.
 
     Args:

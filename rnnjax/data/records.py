@@ -8,6 +8,7 @@ import numpy as np
 
 from rnnjax.data.parts import Parts
 from rnnjax.data.source import source
+from rnnjax.types import Location
 
 
 class Record(NamedTuple):
@@ -43,7 +44,7 @@ def sunspots() -> Parts:
     return _parted([year for year, _ in rows], [number for _, number in rows], "Y", "1921", "1956")
 
 
-def monthly_sunspots(path=None) -> Parts:
+def monthly_sunspots(path: Location | None = None) -> Parts:
     """The mean number of sunspots of each month, 1749 to 1983.
 
     `Parts` of `Record`s of 2 064, 420 and 336 months, that begin in 1749, 1921 and 1956.
@@ -64,7 +65,7 @@ def monthly_sunspots(path=None) -> Parts:
     return _parted(np.datetime64("1749-01") + np.arange(2820), numbers, "M", "1921-01", "1956-01")
 
 
-def co2(path=None) -> Parts:
+def co2(path: Location | None = None) -> Parts:
     """Carbon dioxide in the air over Mauna Loa, in parts of a million, each week from March 1958 to December 2001.
 
     `Parts` of `Record`s of 1 658, 261 and 365 weeks, that begin in 1958, 1990 and 1995. 59 weeks were not measured:

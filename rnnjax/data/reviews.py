@@ -8,6 +8,7 @@ import numpy as np
 
 from rnnjax.data.parts import Parts, hashed
 from rnnjax.data.source import source
+from rnnjax.types import Location
 
 TERMS = "reviews from IMDB by their authors, collected by Maas et al. 2011 for research; their licence is not stated"
 
@@ -19,7 +20,7 @@ class Reviews(NamedTuple):
     labels: np.ndarray
 
 
-def movie_reviews(path=None) -> Parts:
+def movie_reviews(path: Location | None = None) -> Parts:
     """25 000 reviews from IMDB, half of them praise, as three `Reviews`: 80, 10 and 10 % of them.
 
     Args:

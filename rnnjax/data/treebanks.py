@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from rnnjax.data.parts import Parts
 from rnnjax.data.source import source
+from rnnjax.types import Location
 
 TAGS = (
     "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ",
@@ -24,7 +25,7 @@ class Sentence(NamedTuple):
     name: str
 
 
-def conllu(path) -> list[Sentence]:
+def conllu(path: Location) -> list[Sentence]:
     r"""The sentences of a CoNLL-U file, each syntactic word with its universal part of speech (one of `TAGS`).
 
     Of a multiword token (a line 1-2) its words are taken, as "de" and "o" for Portuguese "do"; empty nodes (a line
@@ -48,7 +49,7 @@ def conllu(path) -> list[Sentence]:
     return list(_sentences(path))
 
 
-def tagged(path=None) -> Parts:
+def tagged(path: Location | None = None) -> Parts:
     """PetroGold, academic Portuguese on oil and gas, as three lists of `Sentence`s: 7 177, 727 and 1 044.
 
     Args:
@@ -95,5 +96,6 @@ def _sentences(path) -> Iterator[Sentence]:
             if columns[0].isdigit():
                 words.append((columns[1], columns[3]))
         elif not line and words:
-            yield Sentence(*zip(*words), name)
+            forms, tags = zip(*words)
+            yield Sentence(forms, tags, name)
             name, words = "", []

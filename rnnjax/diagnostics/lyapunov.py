@@ -33,7 +33,7 @@ def lyapunov(
     https://arxiv.org/abs/2006.14123, and Engelken et al. 2023, https://arxiv.org/abs/2006.02427
     """
     _, d = look("lyapunov", state, xs)
-    count = d if count is None else count
+    count = int(d if count is None else count)
     if not 1 <= count <= d:
         raise ValueError(f"lyapunov: count must be from 1 to the state's {d} floats, but it is {count}. Give less.")
     return _lyapunov(single(cell), count, params, state, xs)

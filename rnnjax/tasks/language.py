@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 import rnnjax
@@ -71,7 +72,7 @@ def recipe(config: Config) -> Recipe:
 
     def measure(params, part):
         bits = network_bits(network, params, text, part, streams=1 if part == "test" else 16)
-        perplexity = 2 ** (bits * text.characters[part] / len(getattr(text, part)))
+        perplexity = float(np.exp2(bits * text.characters[part] / len(getattr(text, part))))
         return {"bits a character": bits} | ({"perplexity": perplexity} if config.unit in ("word", "token") else {})
 
     def baselines(part):

@@ -36,7 +36,10 @@ def learn(run: Run, recipe: Recipe, console: Console) -> bool:
             raise ValueError(f"train: the loss must be finite, but at step {done} it is {loss}. Lower --lr or --clip.")
         advance(**{recipe.loss_unit.partition(" ")[0]: loss})
         if done % 10 == 0:
-            run.log(step=done, train=loss, gradient=float(metrics.gradient))
+            run.log(step=done, train=loss, gradient=float(metrics.gradient), seconds=seconds())
+
+    def seconds():
+        return round(time.time() - began, 1)
 
     done, waiting, began = int(training.step), [], time.time() - run.seconds
     with drawn(run, recipe, baselines), interruptible() as interrupted, progress(console, steps, done) as advance:
@@ -50,8 +53,12 @@ def learn(run: Run, recipe: Recipe, console: Console) -> bool:
                 tell(*waiting.pop(0))
             if measure:
                 found = recipe.measure(training.params, "valid")
+                if not all(map(math.isfinite, found.values())):
+                    raise ValueError(
+                        f"train: what is measured must be finite, but at step {done} it is not. Lower --lr."
+                    )
                 console.print(f"step {done:,} of {steps:,}: {said(found)}, held out")
-                run.log(step=done, valid=found.pop(recipe.unit), seconds=round(time.time() - began, 1), **found)
+                run.log(step=done, valid=found.pop(recipe.unit), seconds=seconds(), **found)
             if stop or measure:  # after the log, so that whatever a checkpoint has seen is in the metrics
                 run.checkpoints.save(training)
             if stop and done < steps:

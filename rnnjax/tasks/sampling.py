@@ -2,6 +2,7 @@
 
 import codecs
 import functools
+import math
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
@@ -42,7 +43,7 @@ def sample(network: Cell, params, prompt, *, key, taste: Taste = AS_IT_IS, silen
     """
     if len(prompt) == 0:
         raise ValueError("sample: the prompt must hold a symbol, but it is empty. Give some text.")
-    if not taste.temperature >= 0:
+    if not 0 <= taste.temperature < math.inf:
         raise ValueError(
             f"sample: temperature must be at least 0, but it is {taste.temperature}. 0 takes the likeliest."
         )

@@ -8,9 +8,7 @@ import optax
 from jaxtyping import Array, Float, Int, PyTree
 
 from rnnjax.cell import Cell
-from rnnjax.gradients.lookback import Truncated
-from rnnjax.gradients.online import Online
-from rnnjax.types import Gradient, Key, Mask, Params, State, Steps
+from rnnjax.types import Begins, Gradient, Key, Mask, Params, State, Steps
 
 
 class Training(NamedTuple):
@@ -36,7 +34,7 @@ class Update(Protocol):
     def __call__(self, training: Training, xs: Steps, keep: Mask | None = None) -> tuple[Training, Metrics]: ...
 
 
-def begin(cell: Cell | Online | Truncated, optimizer: optax.GradientTransformation, key: Key, *x: PyTree) -> Training:
+def begin(cell: Cell | Begins, optimizer: optax.GradientTransformation, key: Key, *x: PyTree) -> Training:
     """A training at step 0: fresh params, and the cell's start; that of an online gradient takes one step's input x."""
 
     def fresh(key):
