@@ -76,11 +76,15 @@ def test_every_cell_gets_a_gradient_in_all_its_params(cell):
 
 
 @pytest.mark.parametrize(
-    "problem, steps, better",
-    [("xor", 250, 0.98), ("adding", 250, 0.01), pytest.param("copying", 2000, 0.2, marks=pytest.mark.slow)],
+    "problem, cell, m, steps, better",
+    [
+        ("xor", "gru", 24, 250, 0.98),
+        ("adding", "gru", 24, 250, 0.01),
+        pytest.param("copying", "chrono-gru", 64, 600, 0.5, marks=pytest.mark.slow),
+    ],
 )
-def test_short_lags_are_learned(problem, steps, better):
-    config = memory.Config(problem=problem, lag=4, m=24, cell="gru", steps=steps, batch=64, lr=2e-2)
+def test_short_lags_are_learned(problem, cell, m, steps, better):
+    config = memory.Config(problem=problem, lag=4, m=m, cell=cell, steps=steps, batch=64, lr=2e-2)
     recipe = memory.recipe(config)
     params, _ = trained(recipe, config.steps)
     found = next(iter(recipe.measure(params, "test").values()))
