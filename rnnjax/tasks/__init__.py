@@ -13,5 +13,7 @@ TASKS = (
     "hanja",
     "blank",
     "pronounce",
+    "forecast",
+    "music",
     "memory",
 )
