@@ -1,3 +1,3 @@
 """The task recipes: what a network is trained to do, and the simple models to hold it against."""
 
-TASKS = ("language", "memory")
+TASKS = ("language", "memory", "images", "reviews", "speakers")

@@ -79,7 +79,7 @@ def mean(judge: Callable, params, batches: Iterable[tuple]) -> dict[str, float]:
 
     @jax.jit
     def total(*arguments):
-        return {unit: jnp.stack([jnp.nansum(a), jnp.sum(~jnp.isnan(a))]) for unit, a in judge(*arguments).items()}
+        return {unit: jnp.stack([jnp.nansum(a), jnp.sum(~jnp.isnan(a), dtype=a.dtype)]) for unit, a in judge(*arguments).items()}
 
     totals = [jax.tree.map(np.asarray, total(params, *batch)) for batch in batches]
     sums = jax.tree.map(lambda *parts: np.sum(parts, 0, np.float64), *totals)
