@@ -7,21 +7,9 @@ import pytest
 from scipy.sparse import csr_matrix
 
 import rnnjax as r
-from rnnjax.tasks.classify import (
-    FILLED,
-    Classifier,
-    average,
-    confusions,
-    digest,
-    last,
-    majority,
-    packed,
-    settled,
-    share,
-    softmax_regression,
-    summary,
-)
+from rnnjax.tasks.classify import FILLED, Classifier, average, last, packed, settled, summary
 from rnnjax.tasks.recipe import mean
+from rnnjax.tasks.simple import bag, confusions, digest, majority, share, softmax_regression
 
 LENGTHS = np.array([4, 1, 3], np.int32)
 XS = np.random.default_rng(0).normal(size=(3, 4, 2))
@@ -115,6 +103,14 @@ def test_simple_models_by_hand():
     told = confusions(np.array([0, 1, 1, 1]), np.array([0, 0, 0, 2]), "abc")
     assert told == "3 of 4 wrong. Taken most often: a for b 2x, c for b 1x"
     assert confusions(np.array([0]), np.array([0]), "a") == "0 of 1 wrong. Taken most often: none"
+
+
+def test_bag_holds_each_word_once():
+    assert bag([np.array([3, 1, 3]), np.array([], int), np.array([0])], 4).toarray().tolist() == [
+        [0, 1, 0, 1],
+        [0, 0, 0, 0],
+        [1, 0, 0, 0],
+    ]
 
 
 def test_digest_is_of_the_numbers():

@@ -12,18 +12,13 @@ from typing import Literal
 import jax
 import numpy as np
 
-import rnnjax
 from rnnjax.data import Labelled, Parts, digits, mnist
-from rnnjax.tasks.classify import Classifier, average, confusions, digest, last, share, softmax_regression, summary
 from rnnjax.tasks.options import Options, adam
+from rnnjax.tasks.reader import model, shown
 from rnnjax.tasks.recipe import Recipe, mean, shuffled, whole
+from rnnjax.tasks.simple import confusions, digest, share, softmax_regression
 
 SMOKE = dict(most=256, m=8, batch=16, steps=20, every=20)
-CELLS = {"lstm": rnnjax.lstm, "gru": rnnjax.gru, "rnn": rnnjax.rnn, "cornn": rnnjax.cornn, "mingru": rnnjax.mingru}
-CELLS["lru"] = functools.partial(rnnjax.lru, r_min=0.996)  # to remember hundreds of steps
-HIDDEN = 256
-RELU = rnnjax.lift(jax.nn.relu)
-KEY = jax.eval_shape(jax.random.key, 0)
 PUBLISHED = {
     "pixels": {"RNN (2018)": 0.215, "LSTM (2018)": 0.872, "GRU (2018)": 0.962, "coRNN (2021)": 0.994},
     "permuted": {"RNN (2018)": 0.253, "LSTM (2018)": 0.857, "GRU (2018)": 0.873, "coRNN (2021)": 0.973},
@@ -61,36 +56,12 @@ class Config(Options):
     every: int = 500
 
 
-def shown(pictures, config: Config):
-    """uint8 (N, h, w) as the steps (N, T, n) that the network sees, still of bytes."""
-    if config.model == "feedforward":
-        return pictures.reshape(len(pictures), 1, -1)
-    if config.order == "rows":
-        return pictures
-    pixels = pictures.reshape(len(pictures), -1, 1)
-    if config.order == "permuted":  # NumPy promises to draw the same from a RandomState for ever
-        return pixels[:, np.random.RandomState(0).permutation(pixels.shape[1])]
-    return pixels
-
-
-def model(config: Config, n: int) -> Classifier:
-    """From steps of n numbers to the logits of ten digits."""
-    m, noise = config.m, [rnnjax.dropout(config.dropout)] if config.dropout else []
-    read = {"last": last, "mean": average, "state": summary}[config.readout]
-    if config.model == "feedforward":
-        layers = [layer for k in range(config.layers) for layer in (rnnjax.dense(m if k else n, m), RELU, *noise)]
-        return Classifier(rnnjax.scan(rnnjax.stack(*layers)), last, rnnjax.dense(m, 10))
-    loop = dict(loop=rnnjax.checkpointed) if config.model == "lru" else {}  # on a CPU in less than half the time
-    body = rnnjax.deep(CELLS[config.model], n, m, layers=config.layers, dropout=config.dropout, **loop)
-    seen = jax.eval_shape(lambda key: read(*rnnjax.apply(body, body.init(key), np.zeros((1, 1, n))), None), KEY)
-    hidden = [rnnjax.dense(seen.shape[1], HIDDEN), RELU] if config.readout == "state" else []
-    return Classifier(body, read, rnnjax.stack(*hidden, *noise, rnnjax.dense(HIDDEN if hidden else seen.shape[1], 10)))
-
-
 def recipe(config: Config) -> Recipe:
     """Pictures as sequences, a network, and a softmax regression of their pixels beside it."""
     parts = {"mnist": mnist, "digits": digits}[config.dataset](config.data)
-    parts = Parts(*(Labelled(shown(xs[: config.most], config), labels[: config.most]) for xs, labels in parts))
+    parts = Parts(
+        *(Labelled(shown(xs[: config.most], config.model, config.order), labels[: config.most]) for xs, labels in parts)
+    )
     train, at, spread = parts.train, parts.train.xs.mean(), parts.train.xs.std()
     network = model(config, train.xs.shape[2])
     order = shuffled(len(train.xs), config.batch, config.seed)

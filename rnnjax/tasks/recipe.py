@@ -79,7 +79,8 @@ def mean(judge: Callable, params, batches: Iterable[tuple]) -> dict[str, float]:
 
     @jax.jit
     def total(*arguments):
-        return {unit: jnp.stack([jnp.nansum(a), jnp.sum(~jnp.isnan(a), dtype=a.dtype)]) for unit, a in judge(*arguments).items()}
+        found = judge(*arguments)
+        return {unit: jnp.stack([jnp.nansum(a), jnp.sum(~jnp.isnan(a), dtype=a.dtype)]) for unit, a in found.items()}
 
     totals = [jax.tree.map(np.asarray, total(params, *batch)) for batch in batches]
     sums = jax.tree.map(lambda *parts: np.sum(parts, 0, np.float64), *totals)

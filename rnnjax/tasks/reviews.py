@@ -11,14 +11,13 @@ from dataclasses import dataclass
 from typing import Literal
 
 import jax
-import numpy as np
-from scipy.sparse import csr_matrix
 
 import rnnjax
 from rnnjax.data import Parts, Vocabulary, movie_reviews, words
-from rnnjax.tasks.classify import Classifier, average, digest, majority, packed, settled, share, softmax_regression
+from rnnjax.tasks.classify import Classifier, average, packed, settled
 from rnnjax.tasks.options import Options, adam
 from rnnjax.tasks.recipe import Recipe, mean, whole
+from rnnjax.tasks.simple import bag, digest, majority, share, softmax_regression
 
 SMOKE = dict(most=256, longest=40, vocabulary=500, embed=8, m=8, batch=16, steps=20, every=20)
 CELLS = {"lstm": rnnjax.lstm, "gru": rnnjax.gru, "rnn": rnnjax.rnn}
@@ -72,13 +71,6 @@ def model(config: Config, symbols: int) -> Classifier:
     layer = rnnjax.deep(CELLS[config.model], config.embed, config.m, bidirectional=True)
     read = {"mean": average, "last": settled}[config.readout]
     return Classifier(rnnjax.stack(*body, layer), read, rnnjax.stack(*noise, rnnjax.dense(2 * config.m, 2)))
-
-
-def bag(ids, size: int) -> csr_matrix:
-    """Which words each review holds: a sparse matrix (N, size) of ones."""
-    found = [np.unique(i) for i in ids]
-    places = np.concatenate([[0], np.cumsum([len(f) for f in found])])
-    return csr_matrix((np.ones(places[-1]), np.concatenate(found), places), (len(ids), size))
 
 
 def recipe(config: Config) -> Recipe:

@@ -13,9 +13,10 @@ import numpy as np
 
 import rnnjax
 from rnnjax.data import Labelled, Parts, japanese_vowels
-from rnnjax.tasks.classify import Classifier, average, confusions, digest, majority, packed, share, softmax_regression
+from rnnjax.tasks.classify import Classifier, average, packed
 from rnnjax.tasks.options import Options, adam
 from rnnjax.tasks.recipe import Recipe, mean, whole
+from rnnjax.tasks.simple import confusions, digest, majority, share, softmax_regression
 
 SMOKE = dict(m=8, steps=20, every=20)
 CELLS = {"lstm": rnnjax.lstm, "gru": rnnjax.gru, "rnn": rnnjax.rnn}
