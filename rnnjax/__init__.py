@@ -70,7 +70,8 @@ from rnnjax.loops.chunked import chunked
 from rnnjax.loops.deferred import deferred
 from rnnjax.loops.masked import masked
 from rnnjax.loops.newton.jacobian import diagonal_jacobian, full_jacobian
-from rnnjax.loops.newton.solve import Solution, newton, solve
+from rnnjax.loops.newton.solve import newton, solve
+from rnnjax.loops.newton.streams import Solution
 from rnnjax.loops.python import python
 from rnnjax.loops.rolled import rolled
 from rnnjax.loops.scan import scan

@@ -1,20 +1,30 @@
 """The batch-major door."""
 
 import functools
-from typing import Any
+from collections.abc import Sequence
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Int
 
 from rnnjax.cell import Cell, kind
 from rnnjax.compose.batch import batch
 from rnnjax.compose.dropout import seed
 from rnnjax.loops.masked import select
 from rnnjax.loops.scan import scan
+from rnnjax.types import AnyArray, Key, Params, Sequences, Streams
 
 
-def apply(model: Cell, params: Any, xs: Any, *, lengths=None, state=None, key=None) -> tuple[Any, Any]:
+def apply(
+    model: Cell,
+    params: Params,
+    xs: Sequences,
+    *,
+    lengths: Int[AnyArray, " B"] | Sequence[int] | None = None,
+    state: Streams | None = None,
+    key: Key | None = None,
+) -> tuple[Streams, Sequences]:
     """Run a model on a batch of sequences, batch-major: `xs (B, T, ...) -> (state, ys (B, T, ...))`.
 
     Args:

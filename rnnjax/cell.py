@@ -3,14 +3,17 @@
 import functools
 import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple, ParamSpec, TypeVar
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
 from rnnjax.calls import alike, spelled
+from rnnjax.types import Key, Params, State, Step
 
-PyTree = Any
+Arguments = ParamSpec("Arguments")
+Made = TypeVar("Made")
 
 
 class Cell(NamedTuple):
@@ -49,22 +52,22 @@ class Cell(NamedTuple):
          [1.75 1.75]]
     """
 
-    init: Callable[[jax.Array], PyTree]
-    start: Callable[[PyTree], PyTree]
-    step: Callable[..., tuple[PyTree, PyTree]]
-    affine: Callable[[PyTree, PyTree], tuple[PyTree, PyTree]] | None = None
-    whole: Callable[..., tuple[PyTree, PyTree]] | None = None
-    chunk: Callable[..., tuple[PyTree, PyTree]] | None = None
+    init: Callable[[Key], Params]
+    start: Callable[[Params], State]
+    step: Step
+    affine: Callable[[Params, PyTree], tuple[PyTree, PyTree]] | None = None
+    whole: Step | None = None
+    chunk: Step | None = None
     each: "Cell | None" = None
     one: "Cell | None" = None
     remade: "Callable[[Callable[[Cell], Cell]], Cell] | None" = None
     name: str = ""
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return self.name or f"Cell({self.step.__qualname__.split('.<locals>')[0]})"
 
 
-def interned(build):
+def interned(build: Callable[Arguments, Made]) -> Callable[Arguments, Made]:
     """Decorate a constructor so that equal calls give back the same object.
 
     Cells built alike are then equal, hash alike and share every compiled program. A `Cell` is also named

@@ -11,6 +11,7 @@ from rich.table import Table
 from rnnjax.tasks import TASKS, kept, language
 from rnnjax.tasks.learn import learn
 from rnnjax.tasks.options import check_seed
+from rnnjax.tasks.sampling import Taste
 from rnnjax.train.run import Run, free_path
 
 STOPPED = 130
@@ -105,6 +106,10 @@ class Sample:
     """Text to go on from."""
     temperature: float = 0.8
     """1 is the model as it is; less is bolder towards the likely; 0 always takes the likeliest."""
+    top_k: int = 0
+    """Only the k likeliest symbols; 0 for all."""
+    top_p: float = 1.0
+    """Only the fewest likeliest symbols that together have this probability (nucleus sampling); 1 for all."""
     length: int = 500
     """How many symbols to write."""
     seed: int = 0
@@ -117,8 +122,8 @@ class Sample:
 
     def __call__(self, console):
         network, vocabulary, params = kept.language_model("sample", Run(self.run))
-        how = self.prompt, self.temperature, self.length, self.seed
-        for piece in language.sampled(network, vocabulary, params, *how):
+        taste = Taste(self.temperature, self.top_k, self.top_p)
+        for piece in language.sampled(network, vocabulary, params, self.prompt, taste, self.length, self.seed):
             print(piece, end="", flush=True)
         print()
 

@@ -2,8 +2,10 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
-from rnnjax.cell import Cell, PyTree, kind, one_step
+from rnnjax.cell import Cell, kind, one_step
+from rnnjax.types import Key
 
 
 def same_state(where, before, after):
@@ -24,7 +26,7 @@ def same_state(where, before, after):
             )
 
 
-def check(cell: Cell, x: PyTree, key: jax.Array | None = None) -> None:
+def check(cell: Cell, x: PyTree, key: Key | None = None) -> None:
     """Hold a cell of one step to its contract, over two steps of one input `x`, and its promises to `step`.
 
     Raises `TypeError` if `step` changes the type of its state, and `ValueError` if a promise differs from `step`.

@@ -365,7 +365,7 @@ def test_help_of_a_command(rnnjax, command, options):
     assert (code, err) == (0, "") and f"usage: rnnjax {command}" in out
     words = " ".join(re.sub(r"[│|]", " ", out).split())
     for field in fields(options):
-        shown = "PATH The run's folder" if field.name == "run" else f"--{field.name} "
+        shown = "PATH The run's folder" if field.name == "run" else f"--{field.name.replace('_', '-')} "
         assert shown in words, f"{field.name} must be named"
         if field.name == "m":
             assert f"Size of each layer's state. (default: {options().m})" in words
@@ -413,6 +413,8 @@ ERRORS = [
     ("sample runs/taken extra", "Unrecognized options: extra. See rnnjax sample --help."),
     ("sample TRAINED --temperature -1", "sample: temperature must be at least 0, but it is -1.0. 0 takes the"),
     ("sample TRAINED --temperature nan", "sample: temperature must be at least 0, but it is nan. 0 takes the"),
+    ("sample TRAINED --top-k -1", "sample: top_k must be at least 0, but it is -1. 0 allows all."),
+    ("sample TRAINED --top-p 0", "sample: top_p must be above 0 and at most 1, but it is 0.0. 1 allows all."),
     ("sample TRAINED --length -3", "sample: length must be at least 0, but length is -3. Give more. See rnnjax"),
     ("sample TRAINED --seed -1", "sample: seed must be from 0 to 4294967295, but seed is -1. Give another. See"),
     ("sample TRAINED --prompt 한글", "sample: the prompt must use chars of the run's text, but one is new. Reword"),

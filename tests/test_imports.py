@@ -13,6 +13,7 @@ import rnnjax
 
 ROOT = Path(rnnjax.__file__).parent
 LAYERS = (
+    "types",
     "calls",
     "cell",
     "contract",

@@ -45,8 +45,8 @@ def test_temperature_0_is_the_argmax_of_the_whole_text_read_again():
         text.append(int(whole(padded)[len(text) - 1].argmax()))
     assert len(set(text[3:])) > 2, "a text of one symbol would test nothing"
     for seed in (0, 1):
-        assert take(12, network, params, prompt, key=jax.random.key(seed), temperature=0) == text[3:]
-    assert take(12, network, params, np.array(prompt, np.int32), key=KEY, temperature=1e-9) == text[3:]
+        assert take(12, network, params, prompt, key=jax.random.key(seed), taste=sampling.Taste(0)) == text[3:]
+    assert take(12, network, params, np.array(prompt, np.int32), key=KEY, taste=sampling.Taste(1e-9)) == text[3:]
 
 
 def test_a_seed_is_a_text():
@@ -68,7 +68,7 @@ def test_draws_follow_the_softmax(temperature, silent):
     params = (*params[:-1], params[-1]._replace(b=jnp.asarray(logits, jnp.float32)))
     draws = 3000
     counts = np.bincount(
-        take(draws, network, params, [0], key=KEY, temperature=temperature, silent=silent), minlength=V
+        take(draws, network, params, [0], key=KEY, taste=sampling.Taste(temperature), silent=silent), minlength=V
     )
     logits[list(silent)] = -np.inf
     p = np.exp(logits / temperature) / np.exp(logits / temperature).sum()
@@ -95,22 +95,63 @@ def test_draws_are_independent():
 
 def test_silent_symbols_may_be_the_likeliest():
     network, params = network_and_params()
-    likeliest = take(1, network, params, [1], key=KEY, temperature=0)
-    assert take(1, network, params, [1], key=KEY, temperature=0, silent=likeliest) != likeliest
+    likeliest = take(1, network, params, [1], key=KEY, taste=sampling.Taste(0))
+    assert take(1, network, params, [1], key=KEY, taste=sampling.Taste(0), silent=likeliest) != likeliest
 
 
 @pytest.mark.parametrize(
-    "prompt, temperature, message",
+    "prompt, taste, message",
     [
-        ([], 1.0, r"sample: the prompt must hold a symbol, but it is empty\. Give some text"),
-        ([1], -0.5, r"sample: temperature must be at least 0, but it is -0.5\. 0 takes the likeliest"),
-        ([1], float("nan"), "temperature must be at least 0, but it is nan"),
+        ([], (), r"sample: the prompt must hold a symbol, but it is empty\. Give some text"),
+        ([1], (-0.5,), r"sample: temperature must be at least 0, but it is -0.5\. 0 takes the likeliest"),
+        ([1], (float("nan"),), "temperature must be at least 0, but it is nan"),
+        ([1], (1.0, -1), r"sample: top_k must be at least 0, but it is -1\. 0 allows all"),
+        ([1], (1.0, 0, 0.0), r"sample: top_p must be above 0 and at most 1, but it is 0.0\. 1 allows all"),
+        ([1], (1.0, 0, 1.5), "top_p must be above 0 and at most 1, but it is 1.5"),
     ],
 )
-def test_sample_refuses_before_the_first_symbol_is_asked_for(prompt, temperature, message):
+def test_sample_refuses_before_the_first_symbol_is_asked_for(prompt, taste, message):
     network, params = network_and_params()
     with pytest.raises(ValueError, match=message):
-        sampling.sample(network, params, prompt, key=KEY, temperature=temperature)
+        sampling.sample(network, params, prompt, key=KEY, taste=sampling.Taste(*taste))
+
+
+def kept(p, top_k, top_p):
+    """Which symbols may be drawn, by the definitions: one symbol after another from the likeliest on."""
+    allowed, mass = set(), 0.0
+    for rank, symbol in enumerate(sorted(range(len(p)), key=lambda i: -p[i])):
+        if (top_k and rank >= top_k) or mass >= top_p:
+            break
+        allowed.add(symbol)
+        mass += p[symbol]
+    return allowed
+
+
+@pytest.mark.parametrize(
+    "top_k, top_p", [(0, 1.0), (1, 1.0), (3, 1.0), (99, 1.0), (0, 0.05), (0, 0.6), (0, 0.95), (2, 0.9)]
+)
+def test_top_k_and_the_nucleus(top_k, top_p):
+    for seed in range(20):
+        logits = np.random.default_rng(seed).normal(scale=2, size=9).astype(np.float32)
+        p = np.exp(logits.astype(float)) / np.exp(logits.astype(float)).sum()
+        left = np.asarray(sampling.allowed(jnp.asarray(logits), top_k, top_p))
+        inside = sorted(kept(p, top_k, top_p))
+        assert np.flatnonzero(np.isfinite(left)).tolist() == inside
+        assert (left[inside] == logits[inside]).all()
+
+
+def test_the_nucleus_is_of_the_tempered_model_and_never_of_silent_symbols():
+    network = r.stack(r.embed(4, 2), r.scan(r.rnn(2, 2)), r.dense(2, 4))
+    params = jax.tree.map(jnp.zeros_like, network.init(KEY))
+    params = (*params[:-1], params[-1]._replace(b=jnp.log(jnp.array([0.5, 0.25, 0.15, 0.1]))))
+
+    def drawn(**options):
+        return set(take(300, network, params, [0], key=KEY, **options))
+
+    assert drawn(taste=sampling.Taste(top_p=0.6)) == {0, 1}
+    assert drawn(taste=sampling.Taste(temperature=0.3, top_p=0.6)) == {0}
+    assert drawn(taste=sampling.Taste(top_p=0.6), silent=[0]) == {1, 2}
+    assert drawn(taste=sampling.Taste(top_k=3), silent=[1]) == {0, 2, 3}
 
 
 # pieces of text

@@ -4,23 +4,34 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
 from rnnjax.cells.chunkwise import fading
+from rnnjax.types import Initializer
 from rnnjax.weights import glorot, zeros
 
 
 class GLAParams(NamedTuple):
-    Q: jax.Array
-    K: jax.Array
-    V: jax.Array
-    F: jax.Array
-    G: jax.Array
-    b: jax.Array
+    Q: Float[Array, "n k"]
+    K: Float[Array, "n k"]
+    V: Float[Array, "n m"]
+    F: Float[Array, "n rank"]
+    G: Float[Array, "rank k"]
+    b: Float[Array, " k"]
 
 
 @interned
-def gla(n: int, k: int, m: int, *, rank=16, temperature=16.0, weight=glorot, bias=zeros) -> Cell:
+def gla(
+    n: int,
+    k: int,
+    m: int,
+    *,
+    rank: int = 16,
+    temperature: float = 16.0,
+    weight: Initializer = glorot,
+    bias: Initializer = zeros,
+) -> Cell:
     """Gated linear attention, one head: values are written under keys, fade key by key, and are read by a query.
 
         q, key, v = x Q, x K, x V
@@ -51,7 +62,7 @@ def gla(n: int, k: int, m: int, *, rank=16, temperature=16.0, weight=glorot, bia
     Yang et al. 2024, https://arxiv.org/abs/2312.06635
     """
     sizes("gla", n=n, k=k, m=m, rank=rank)
-    shapes = GLAParams((n, k), (n, k), (n, m), (n, rank), (rank, k), (k,))
+    shapes = (n, k), (n, k), (n, m), (n, rank), (rank, k)
 
     def init(key):
         *weights, b = jax.random.split(key, 6)

@@ -4,21 +4,23 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
+from rnnjax.types import Initializer
 from rnnjax.weights import glorot, per_gate, zeros
 
 
 class CfCParams(NamedTuple):
-    W: jax.Array
-    U: jax.Array
-    b: jax.Array
-    V: jax.Array
-    c: jax.Array
+    W: Float[Array, "n k"]
+    U: Float[Array, "m k"]
+    b: Float[Array, " k"]
+    V: Float[Array, "k 4*m"]
+    c: Float[Array, " 4*m"]
 
 
 @interned
-def cfc(n: int, m: int, *, backbone=128, weight=glorot, bias=zeros) -> Cell:
+def cfc(n: int, m: int, *, backbone: int = 128, weight: Initializer = glorot, bias: Initializer = zeros) -> Cell:
     """The closed-form continuous-time network, gated, with one layer as the backbone; heads in the order g k p q.
 
         z = 1.7159 tanh(2/3 (x W + h U + b))

@@ -6,19 +6,29 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int
 
 from rnnjax.cell import Cell, features, interned, sizes
 from rnnjax.cells.elman import RNNParams
+from rnnjax.types import Initializer
 from rnnjax.weights import glorot, orthogonal, zeros
 
 
 class ClockworkState(NamedTuple):
-    h: jax.Array
-    t: jax.Array
+    h: Float[Array, "*B m"]
+    t: Int[Array, "*B"]
 
 
 @interned
-def clockwork(n: int, m: int, periods=(1, 2, 4, 8), *, weight=glorot, recurrent=orthogonal, bias=zeros) -> Cell:
+def clockwork(
+    n: int,
+    m: int,
+    periods: tuple[int, ...] = (1, 2, 4, 8),
+    *,
+    weight: Initializer = glorot,
+    recurrent: Initializer = orthogonal,
+    bias: Initializer = zeros,
+) -> Cell:
     """The clockwork RNN: equal groups of units; that of period p moves at the times which p divides, else stands still.
 
         h'_g = tanh(x W_g + h U_g + b_g)   where t mod p_g = 0,   else h_g
@@ -51,7 +61,7 @@ def clockwork(n: int, m: int, periods=(1, 2, 4, 8), *, weight=glorot, recurrent=
             f"clockwork: there must be different periods, in equal groups of the units, but m is {m} and periods "
             f"is {periods}. Give m as a multiple of how many there are."
         )
-    period = np.repeat(np.int32(periods), m // len(periods))
+    period = np.repeat(np.array(periods, np.int32), m // len(periods))
     heard = period[:, None] >= period[None, :]
 
     def init(key):

@@ -6,12 +6,20 @@ from jax.nn import sigmoid
 
 from rnnjax.cell import Cell, interned, kind, sizes
 from rnnjax.cells.lstm import LSTMParams, LSTMState
+from rnnjax.types import Initializer
 from rnnjax.weights import glorot, open_forget, orthogonal, per_gate
 
 
 @interned
 def conv_lstm(
-    shape: tuple[int, ...], n: int, m: int, *, kernel=3, weight=glorot, recurrent=orthogonal, bias=open_forget
+    shape: tuple[int, ...],
+    n: int,
+    m: int,
+    *,
+    kernel: int = 3,
+    weight: Initializer = glorot,
+    recurrent: Initializer = orthogonal,
+    bias: Initializer = open_forget,
 ) -> Cell:
     """The LSTM with convolutions for products, over a line, an image, or a volume; gates in the order i f g o.
 

@@ -5,13 +5,21 @@ from jax.nn import sigmoid
 
 from rnnjax.cell import Cell, features, interned, sizes
 from rnnjax.cells.lstm import LSTMParams, LSTMState
+from rnnjax.types import Initializer
 from rnnjax.weights import biases, fused, glorot, orthogonal
 
 open_forget = biases(1, 0, 0)
 
 
 @interned
-def coupled_lstm(n: int, m: int, *, weight=glorot, recurrent=orthogonal, bias=open_forget) -> Cell:
+def coupled_lstm(
+    n: int,
+    m: int,
+    *,
+    weight: Initializer = glorot,
+    recurrent: Initializer = orthogonal,
+    bias: Initializer = open_forget,
+) -> Cell:
     """The LSTM with its input gate coupled to its forget gate (CIFG); gates in the order f g o.
 
         f, g, o = split(x W + h U + b)

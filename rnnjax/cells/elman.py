@@ -4,19 +4,29 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
+from rnnjax.types import Activation, Initializer
 from rnnjax.weights import glorot, orthogonal, zeros
 
 
 class RNNParams(NamedTuple):
-    W: jax.Array
-    U: jax.Array
-    b: jax.Array
+    W: Float[Array, "n width"]
+    U: Float[Array, "m width"]
+    b: Float[Array, " width"]
 
 
 @interned
-def rnn(n: int, m: int, activation=jnp.tanh, *, weight=glorot, recurrent=orthogonal, bias=zeros) -> Cell:
+def rnn(
+    n: int,
+    m: int,
+    activation: Activation = jnp.tanh,
+    *,
+    weight: Initializer = glorot,
+    recurrent: Initializer = orthogonal,
+    bias: Initializer = zeros,
+) -> Cell:
     """The Elman network, PyTorch's `nn.RNN`.
 
         h' = activation(x W + h U + b),   y = h'

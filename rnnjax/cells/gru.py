@@ -4,21 +4,25 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
 from rnnjax.cells.elman import RNNParams
+from rnnjax.types import Initializer
 from rnnjax.weights import fused, glorot, orthogonal, per_gate, zeros
 
 
 class GRUParams(NamedTuple):
-    W: jax.Array
-    U: jax.Array
-    b: jax.Array
-    d: jax.Array
+    W: Float[Array, "n 3*m"]
+    U: Float[Array, "m 3*m"]
+    b: Float[Array, " 3*m"]
+    d: Float[Array, " m"]
 
 
 @interned
-def gru(n: int, m: int, *, weight=glorot, recurrent=orthogonal, bias=zeros) -> Cell:
+def gru(
+    n: int, m: int, *, weight: Initializer = glorot, recurrent: Initializer = orthogonal, bias: Initializer = zeros
+) -> Cell:
     """The GRU with its reset after the product, PyTorch's and cuDNN's `nn.GRU`; gates in the order r z n.
 
         r, z, a = split(x W + b)
@@ -69,7 +73,9 @@ def gru(n: int, m: int, *, weight=glorot, recurrent=orthogonal, bias=zeros) -> C
 
 
 @interned
-def reset_first_gru(n: int, m: int, *, weight=glorot, recurrent=orthogonal, bias=zeros) -> Cell:
+def reset_first_gru(
+    n: int, m: int, *, weight: Initializer = glorot, recurrent: Initializer = orthogonal, bias: Initializer = zeros
+) -> Cell:
     """The GRU with its reset before the product, the paper's (v3) and Haiku's; gates in the order r z n.
 
         r, z, a = split(x W + b)

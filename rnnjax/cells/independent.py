@@ -4,28 +4,30 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
 from rnnjax.cells.elman import rnn
+from rnnjax.types import Activation, Initializer
 from rnnjax.weights import glorot, identity, positive, zeros
 
 
 class IndRNNParams(NamedTuple):
-    W: jax.Array
-    u: jax.Array
-    b: jax.Array
+    W: Float[Array, "n m"]
+    u: Float[Array, " m"]
+    b: Float[Array, " m"]
 
 
 class JordanParams(NamedTuple):
-    W: jax.Array
-    U: jax.Array
-    b: jax.Array
-    V: jax.Array
-    c: jax.Array
+    W: Float[Array, "n m"]
+    U: Float[Array, "k m"]
+    b: Float[Array, " m"]
+    V: Float[Array, "m k"]
+    c: Float[Array, " k"]
 
 
 @interned
-def irnn(n: int, m: int, *, scale=1.0, deviation=0.001) -> Cell:
+def irnn(n: int, m: int, *, scale: float = 1.0, deviation: float = 0.001) -> Cell:
     """The IRNN: an Elman network of rectified linear units that starts as a sum of its inputs.
 
         h' = relu(x W + h U + b),   y = h',   where U starts as the identity, and b as 0
@@ -49,7 +51,10 @@ def irnn(n: int, m: int, *, scale=1.0, deviation=0.001) -> Cell:
 
 
 @interned
-def indrnn(n: int, m: int, activation=jax.nn.relu, *, weight=glorot, recurrent=positive, bias=zeros) -> Cell:
+def indrnn(
+    n: int, m: int, activation: Activation = jax.nn.relu, *,
+    weight: Initializer = glorot, recurrent: Initializer = positive, bias: Initializer = zeros,
+) -> Cell:  # fmt: skip
     """The independently recurrent network: each unit sees of the state itself only.
 
         h' = activation(x W + u h + b),   y = h'
@@ -92,7 +97,15 @@ def indrnn(n: int, m: int, activation=jax.nn.relu, *, weight=glorot, recurrent=p
 
 
 @interned
-def jordan(n: int, m: int, k: int, activation=jnp.tanh, *, weight=glorot, bias=zeros) -> Cell:
+def jordan(
+    n: int,
+    m: int,
+    k: int,
+    activation: Activation = jnp.tanh,
+    *,
+    weight: Initializer = glorot,
+    bias: Initializer = zeros,
+) -> Cell:
     """Jordan's network: what comes back is the output, not the hidden units.
 
         h = activation(x W + y U + b)

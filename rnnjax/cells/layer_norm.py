@@ -3,8 +3,10 @@
 from typing import NamedTuple
 
 import jax
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
+from rnnjax.types import Initializer
 from rnnjax.weights import zeros
 
 ones = jax.nn.initializers.ones
@@ -21,12 +23,12 @@ def norm(a, epsilon=1e-5):
 
 
 class LayerNormParams(NamedTuple):
-    w: jax.Array
-    b: jax.Array
+    w: Float[Array, " n"]
+    b: Float[Array, " n"]
 
 
 @interned
-def layer_norm(n: int, *, gain=ones, bias=zeros, epsilon=1e-5) -> Cell:
+def layer_norm(n: int, *, gain: Initializer = ones, bias: Initializer = zeros, epsilon: float = 1e-5) -> Cell:
     """y = w (x - mean) / √(variance + ε) + b over the n features of x, PyTorch's `nn.LayerNorm(n)`.
 
     Args:
@@ -58,7 +60,7 @@ def layer_norm(n: int, *, gain=ones, bias=zeros, epsilon=1e-5) -> Cell:
 
 
 @interned
-def rms_norm(n: int, *, gain=ones, epsilon=1e-5) -> Cell:
+def rms_norm(n: int, *, gain: Initializer = ones, epsilon: float = 1e-5) -> Cell:
     """y = w x / √(mean(x²) + ε) over the n features of x, PyTorch's `nn.RMSNorm(n, eps=1e-5)`.
 
     Args:

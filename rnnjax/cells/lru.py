@@ -5,17 +5,18 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
 
 
 class LRUParams(NamedTuple):
-    nu: jax.Array
-    theta: jax.Array
-    gamma: jax.Array
-    B: jax.Array
-    C: jax.Array
-    D: jax.Array
+    nu: Float[Array, " m"]
+    theta: Float[Array, " m"]
+    gamma: Float[Array, " m"]
+    B: Float[Array, "n 2*m"]
+    C: Float[Array, "2*m n"]
+    D: Float[Array, " n"]
 
 
 def complexed(parts):
@@ -29,7 +30,7 @@ def parts(h):
 
 
 @interned
-def lru(n: int, m: int, *, r_min=0.0, r_max=1.0, max_phase=2 * math.pi) -> Cell:
+def lru(n: int, m: int, *, r_min: float = 0.0, r_max: float = 1.0, max_phase: float = 2 * math.pi) -> Cell:
     """The linear recurrent unit: each of m complex numbers decays and turns at a speed that is learnt.
 
         λ = exp(-exp(ν) + i exp(θ)),   so that |λ| < 1

@@ -4,24 +4,33 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
+from rnnjax.types import Initializer
 from rnnjax.weights import glorot, open_forget, orthogonal, per_gate
 
 
 class LSTMParams(NamedTuple):
-    W: jax.Array
-    U: jax.Array
-    b: jax.Array
+    W: Float[Array, "*space n width"]
+    U: Float[Array, "*space m width"]
+    b: Float[Array, " width"]
 
 
 class LSTMState(NamedTuple):
-    h: jax.Array
-    c: jax.Array
+    h: Float[Array, "... p"]
+    c: Float[Array, "... m"]
 
 
 @interned
-def lstm(n: int, m: int, *, weight=glorot, recurrent=orthogonal, bias=open_forget) -> Cell:
+def lstm(
+    n: int,
+    m: int,
+    *,
+    weight: Initializer = glorot,
+    recurrent: Initializer = orthogonal,
+    bias: Initializer = open_forget,
+) -> Cell:
     """The LSTM with a forget gate and no peepholes, PyTorch's `nn.LSTM`; gates in the order i f g o.
 
         i, f, g, o = split(x W + h U + b)

@@ -4,23 +4,25 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
+from rnnjax.types import Initializer
 from rnnjax.weights import glorot, per_gate, zeros
 
 
 class MinGRUParams(NamedTuple):
-    W: jax.Array
-    b: jax.Array
+    W: Float[Array, "n 2*m"]
+    b: Float[Array, " 2*m"]
 
 
 class MinLSTMParams(NamedTuple):
-    W: jax.Array
-    b: jax.Array
+    W: Float[Array, "n 3*m"]
+    b: Float[Array, " 3*m"]
 
 
 @interned
-def mingru(n: int, m: int, *, weight=glorot, bias=zeros) -> Cell:
+def mingru(n: int, m: int, *, weight: Initializer = glorot, bias: Initializer = zeros) -> Cell:
     """The minimal GRU: no reset, no tanh, and an update gate of the input alone; blocks in the order z g.
 
         z, g = split(x W + b),   z = σ(z)
@@ -54,7 +56,7 @@ def mingru(n: int, m: int, *, weight=glorot, bias=zeros) -> Cell:
 
 
 @interned
-def minlstm(n: int, m: int, *, weight=glorot, bias=zeros) -> Cell:
+def minlstm(n: int, m: int, *, weight: Initializer = glorot, bias: Initializer = zeros) -> Cell:
     """The minimal LSTM: no tanh, no output gate, gates of the input alone that add up to 1; blocks in the order f i g.
 
         f, i, g = split(x W + b)

@@ -5,31 +5,41 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.nn import log_sigmoid, sigmoid
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned
 from rnnjax.cells.chunkwise import peaked
 from rnnjax.cells.slstm import head_width, scaled
+from rnnjax.types import Activation, Initializer
 from rnnjax.weights import biases, glorot, per_gate, small, spaced, zeros
 
 slow_forget = biases(small, spaced(3, 6))
 
 
 class MLSTMParams(NamedTuple):
-    W: jax.Array
-    b: jax.Array
-    G: jax.Array
-    g: jax.Array
+    W: Float[Array, "n 4*m"]
+    b: Float[Array, " 4*m"]
+    G: Float[Array, "n 2*heads"]
+    g: Float[Array, " 2*heads"]
 
 
 class MLSTMState(NamedTuple):
-    C: jax.Array
-    d: jax.Array
-    p: jax.Array
+    C: Float[Array, "*B heads l l"]
+    d: Float[Array, "*B heads l"]
+    p: Float[Array, "*B heads"]
 
 
 @interned
 def mlstm(
-    n: int, m: int, *, heads=1, forget=log_sigmoid, weight=glorot, bias=zeros, gate=zeros, opening=slow_forget
+    n: int,
+    m: int,
+    *,
+    heads: int = 1,
+    forget: Activation = log_sigmoid,
+    weight: Initializer = glorot,
+    bias: Initializer = zeros,
+    gate: Initializer = zeros,
+    opening: Initializer = slow_forget,
 ) -> Cell:
     """The mLSTM, whose cell is a matrix that stores values by their keys; products in the order q k v o, gates i f.
 

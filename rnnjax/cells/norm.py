@@ -5,34 +5,39 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.nn import sigmoid
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
 from rnnjax.cells.layer_norm import norm, ones
 from rnnjax.cells.lstm import LSTMState
+from rnnjax.types import Initializer
 from rnnjax.weights import fused, glorot, open_forget, orthogonal, zeros
 
 
 class NormLSTMParams(NamedTuple):
-    W: jax.Array
-    U: jax.Array
-    b: jax.Array
-    w: jax.Array
-    u: jax.Array
-    v: jax.Array
-    d: jax.Array
+    W: Float[Array, "n 4*m"]
+    U: Float[Array, "m 4*m"]
+    b: Float[Array, " 4*m"]
+    w: Float[Array, " 4*m"]
+    u: Float[Array, " 4*m"]
+    v: Float[Array, " m"]
+    d: Float[Array, " m"]
 
 
 class NormGRUParams(NamedTuple):
-    W: jax.Array
-    U: jax.Array
-    b: jax.Array
-    d: jax.Array
-    w: jax.Array
-    u: jax.Array
+    W: Float[Array, "n 3*m"]
+    U: Float[Array, "m 3*m"]
+    b: Float[Array, " 3*m"]
+    d: Float[Array, " m"]
+    w: Float[Array, " 3*m"]
+    u: Float[Array, " 3*m"]
 
 
 @interned
-def norm_lstm(n: int, m: int, *, weight=glorot, recurrent=orthogonal, bias=open_forget, gain=ones) -> Cell:
+def norm_lstm(
+    n: int, m: int, *, weight: Initializer = glorot, recurrent: Initializer = orthogonal,
+    bias: Initializer = open_forget, gain: Initializer = ones,
+) -> Cell:  # fmt: skip
     """The layer-normalised LSTM; gates in the order i f g o.
 
         i, f, g, o = split(w norm(x W) + u norm(h U) + b)
@@ -84,7 +89,10 @@ def norm_lstm(n: int, m: int, *, weight=glorot, recurrent=orthogonal, bias=open_
 
 
 @interned
-def norm_gru(n: int, m: int, *, weight=glorot, recurrent=orthogonal, bias=zeros, gain=ones) -> Cell:
+def norm_gru(
+    n: int, m: int, *, weight: Initializer = glorot, recurrent: Initializer = orthogonal,
+    bias: Initializer = zeros, gain: Initializer = ones,
+) -> Cell:  # fmt: skip
     """The layer-normalised GRU, its reset after the product; gates in the order r z n.
 
         r, z, a = split(w norms(x W) + b)

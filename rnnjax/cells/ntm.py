@@ -1,31 +1,43 @@
 """The neural Turing machine: a controller with a memory that it writes and reads by address."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 from jax.nn import sigmoid, softmax, softplus
+from jaxtyping import Array, Float
 
-from rnnjax.cell import Cell, PyTree, features, interned, kind, one_step, sizes
+from rnnjax.cell import Cell, features, interned, kind, one_step, sizes
 from rnnjax.cells.lstm import lstm
+from rnnjax.types import Initializer, Params, State
 from rnnjax.weights import glorot, zeros
 
 
 class NTMParams(NamedTuple):
-    controller: PyTree
-    W: jax.Array
-    b: jax.Array
+    controller: Params
+    W: Float[Array, "m asked"]
+    b: Float[Array, " asked"]
 
 
 class NTMState(NamedTuple):
-    controller: PyTree
-    M: jax.Array
-    r: jax.Array
-    w: jax.Array
+    controller: State
+    M: Float[Array, "*B slots width"]
+    r: Float[Array, "*B width"]
+    w: Float[Array, "*B 2 slots"]
 
 
 @interned
-def ntm(n: int, m: int, slots: int, width: int, *, controller=lstm, weight=glorot, bias=zeros) -> Cell:
+def ntm(
+    n: int,
+    m: int,
+    slots: int,
+    width: int,
+    *,
+    controller: Callable[[int, int], Cell] = lstm,
+    weight: Initializer = glorot,
+    bias: Initializer = zeros,
+) -> Cell:
     """The neural Turing machine with one head that reads and one that writes, in this order.
 
         c', h = controller(c, [x, r])

@@ -6,15 +6,17 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.scipy.linalg import expm
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
+from rnnjax.types import Activation, Initializer
 from rnnjax.weights import glorot, zeros
 
 
 class ExpRNNParams(NamedTuple):
-    W: jax.Array
-    A: jax.Array
-    b: jax.Array
+    W: Float[Array, "n m"]
+    A: Float[Array, "m m"]
+    b: Float[Array, " m"]
 
 
 def turning(key, shape, dtype=float):
@@ -31,7 +33,15 @@ def cayley(A):
 
 
 @interned
-def exprnn(n: int, m: int, *, rotation=expm, weight=glorot, recurrent=turning, bias=zeros) -> Cell:
+def exprnn(
+    n: int,
+    m: int,
+    *,
+    rotation: Activation = expm,
+    weight: Initializer = glorot,
+    recurrent: Initializer = turning,
+    bias: Initializer = zeros,
+) -> Cell:
     """The expRNN: U is the matrix exponential of a skew-symmetric matrix, hence a rotation.
 
         U = exp(A - Aᵀ),   of the part of A above its diagonal

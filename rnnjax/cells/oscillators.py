@@ -4,37 +4,41 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
+from rnnjax.types import Initializer
 from rnnjax.weights import uniform
 
 
 class CoRNNParams(NamedTuple):
-    W: jax.Array
-    U: jax.Array
-    V: jax.Array
-    b: jax.Array
+    W: Float[Array, "n m"]
+    U: Float[Array, "m m"]
+    V: Float[Array, "m m"]
+    b: Float[Array, " m"]
 
 
 class CoRNNState(NamedTuple):
-    y: jax.Array
-    z: jax.Array
+    y: Float[Array, "*B m"]
+    z: Float[Array, "*B m"]
 
 
 class LEMParams(NamedTuple):
-    W: jax.Array
-    U: jax.Array
-    V: jax.Array
-    b: jax.Array
+    W: Float[Array, "n 4*m"]
+    U: Float[Array, "m 3*m"]
+    V: Float[Array, "m m"]
+    b: Float[Array, " 4*m"]
 
 
 class LEMState(NamedTuple):
-    y: jax.Array
-    z: jax.Array
+    y: Float[Array, "*B m"]
+    z: Float[Array, "*B m"]
 
 
 @interned
-def cornn(n: int, m: int, *, dt=0.1, gamma=1.0, epsilon=1.0, weight=None) -> Cell:
+def cornn(
+    n: int, m: int, *, dt: float = 0.1, gamma: float = 1.0, epsilon: float = 1.0, weight: Initializer | None = None
+) -> Cell:
     """The coupled oscillatory RNN: m damped oscillators, driven by the input and by one another.
 
         z' = z + Δ (tanh(x W + y U + z V + b) - γ y - ε z)
@@ -81,7 +85,7 @@ def cornn(n: int, m: int, *, dt=0.1, gamma=1.0, epsilon=1.0, weight=None) -> Cel
 
 
 @interned
-def lem(n: int, m: int, *, dt=1.0, weight=None) -> Cell:
+def lem(n: int, m: int, *, dt: float = 1.0, weight: Initializer | None = None) -> Cell:
     """Long expressive memory: two coupled states, each with time steps that are learnt; blocks in the order s r p q.
 
         s, r, p, q = split(x W + b),   i, j, k = split(y U)

@@ -5,21 +5,31 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.nn import sigmoid
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
 from rnnjax.cells.lstm import LSTMState
+from rnnjax.types import Initializer
 from rnnjax.weights import fused, glorot, open_forget, orthogonal, small
 
 
 class PeepholeParams(NamedTuple):
-    W: jax.Array
-    U: jax.Array
-    b: jax.Array
-    P: jax.Array
+    W: Float[Array, "n 4*m"]
+    U: Float[Array, "m 4*m"]
+    b: Float[Array, " 4*m"]
+    P: Float[Array, "3 m"]
 
 
 @interned
-def peephole_lstm(n: int, m: int, *, weight=glorot, recurrent=orthogonal, bias=open_forget, peephole=small) -> Cell:
+def peephole_lstm(
+    n: int,
+    m: int,
+    *,
+    weight: Initializer = glorot,
+    recurrent: Initializer = orthogonal,
+    bias: Initializer = open_forget,
+    peephole: Initializer = small,
+) -> Cell:
     """The LSTM with peepholes, for intervals and counts; gates in the order i f g o.
 
         i, f, g, o = split(x W + h U + b)

@@ -5,21 +5,31 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.nn import sigmoid
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
 from rnnjax.cells.lstm import LSTMState
+from rnnjax.types import Initializer
 from rnnjax.weights import glorot, open_forget, orthogonal, per_gate
 
 
 class ProjectedParams(NamedTuple):
-    W: jax.Array
-    U: jax.Array
-    b: jax.Array
-    P: jax.Array
+    W: Float[Array, "n 4*m"]
+    U: Float[Array, "p 4*m"]
+    b: Float[Array, " 4*m"]
+    P: Float[Array, "m p"]
 
 
 @interned
-def projected_lstm(n: int, m: int, p: int, *, weight=glorot, recurrent=orthogonal, bias=open_forget) -> Cell:
+def projected_lstm(
+    n: int,
+    m: int,
+    p: int,
+    *,
+    weight: Initializer = glorot,
+    recurrent: Initializer = orthogonal,
+    bias: Initializer = open_forget,
+) -> Cell:
     """The LSTM with its output projected, PyTorch's `nn.LSTM(n, m, proj_size=p)`; gates in the order i f g o.
 
         i, f, g, o = split(x W + h U + b)

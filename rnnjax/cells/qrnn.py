@@ -5,23 +5,25 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, DTypeLike, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
+from rnnjax.types import Initializer
 from rnnjax.weights import glorot, lecun, per_gate, zeros
 
 
 class QRNNParams(NamedTuple):
-    W: jax.Array
-    b: jax.Array
+    W: Float[Array, "n 3*m"]
+    b: Float[Array, " 3*m"]
 
 
 class SRUParams(NamedTuple):
-    W: jax.Array
-    b: jax.Array
+    W: Float[Array, "n width"]
+    b: Float[Array, " 2*m"]
 
 
 @interned
-def qrnn(n: int, m: int, *, weight=glorot, bias=zeros) -> Cell:
+def qrnn(n: int, m: int, *, weight: Initializer = glorot, bias: Initializer = zeros) -> Cell:
     """The quasi-recurrent network with fo-pooling, of window 1; gates in the order z f o.
 
         z, f, o = split(x W + b)
@@ -71,7 +73,7 @@ def qrnn(n: int, m: int, *, weight=glorot, bias=zeros) -> Cell:
 
 
 @interned
-def window(n: int, k: int, *, dtype=float) -> Cell:
+def window(n: int, k: int, *, dtype: DTypeLike = float) -> Cell:
     """The last k inputs side by side, oldest first: y = [x_(t-k+1), ..., x_t]. Before the first they are 0.
 
     A dense map of y is a causal convolution of width k. It has no params. State: the last k - 1 inputs (k - 1, n), in
@@ -94,7 +96,7 @@ def window(n: int, k: int, *, dtype=float) -> Cell:
 
 
 @interned
-def sru(n: int, m: int, *, weight=lecun, highway=0.0) -> Cell:
+def sru(n: int, m: int, *, weight: Initializer = lecun, highway: float = 0.0) -> Cell:
     """The simple recurrent unit, whose gates see the input only; blocks in the order g f r (s).
 
         g, f, r, s = split(x W),   or s = x where n = m, and W has no fourth block

@@ -4,17 +4,19 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
+from rnnjax.types import Initializer
 from rnnjax.weights import lecun, per_gate
 
 SHARPNESS, STEEPEST = 8.0, 1000.0
 
 
 class RGLRUParams(NamedTuple):
-    W: jax.Array
-    b: jax.Array
-    decay: jax.Array
+    W: Float[Array, "m 2*m"]
+    b: Float[Array, " 2*m"]
+    decay: Float[Array, " m"]
 
 
 @jax.custom_jvp
@@ -30,7 +32,7 @@ def _safe_sqrt_jvp(primals, tangents):
 
 
 @interned
-def rglru(m: int, *, weight=lecun, a_min=0.9, a_max=0.999) -> Cell:
+def rglru(m: int, *, weight: Initializer = lecun, a_min: float = 0.9, a_max: float = 0.999) -> Cell:
     """The RG-LRU: an elementwise recurrence with gates of the input alone, in the order r i.
 
         r, i = σ(split(x W + b))

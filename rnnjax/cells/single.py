@@ -5,6 +5,7 @@ from jax.nn import sigmoid
 
 from rnnjax.cell import Cell, features, interned, sizes
 from rnnjax.cells.elman import RNNParams
+from rnnjax.types import Initializer
 from rnnjax.weights import biases, fused, glorot, orthogonal, zeros
 
 open_gate = biases(1, 0)
@@ -29,7 +30,15 @@ def _one_gate(name, n, m, step, weight, recurrent, bias):
 
 
 @interned
-def janet(n: int, m: int, *, beta=1.0, weight=glorot, recurrent=orthogonal, bias=open_gate) -> Cell:
+def janet(
+    n: int,
+    m: int,
+    *,
+    beta: float = 1.0,
+    weight: Initializer = glorot,
+    recurrent: Initializer = orthogonal,
+    bias: Initializer = open_gate,
+) -> Cell:
     """JANET, the LSTM with its forget gate only; gates in the order f g.
 
         f, g = split(x W + h U + b)
@@ -64,7 +73,9 @@ def janet(n: int, m: int, *, beta=1.0, weight=glorot, recurrent=orthogonal, bias
 
 
 @interned
-def ugrnn(n: int, m: int, *, weight=glorot, recurrent=orthogonal, bias=open_gate) -> Cell:
+def ugrnn(
+    n: int, m: int, *, weight: Initializer = glorot, recurrent: Initializer = orthogonal, bias: Initializer = open_gate
+) -> Cell:
     """The update gate RNN, a highway through time; gates in the order z a.
 
         z, a = split(x W + h U + b)
@@ -97,7 +108,9 @@ def ugrnn(n: int, m: int, *, weight=glorot, recurrent=orthogonal, bias=open_gate
 
 
 @interned
-def mgu(n: int, m: int, *, weight=glorot, recurrent=orthogonal, bias=zeros) -> Cell:
+def mgu(
+    n: int, m: int, *, weight: Initializer = glorot, recurrent: Initializer = orthogonal, bias: Initializer = zeros
+) -> Cell:
     """The minimal gated unit, a GRU whose one gate resets before the product and updates; gates in the order f a.
 
         f, a = split(x W + b)

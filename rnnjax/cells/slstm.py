@@ -5,24 +5,26 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.nn import log_sigmoid, sigmoid
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
+from rnnjax.types import Activation, Initializer
 from rnnjax.weights import biases, glorot, per_gate, spaced, zeros
 
 slow_forget = biases(0, spaced(3, 6), 0, 0)
 
 
 class SLSTMParams(NamedTuple):
-    W: jax.Array
-    U: jax.Array
-    b: jax.Array
+    W: Float[Array, "n 4*m"]
+    U: Float[Array, "heads l 4 l"]
+    b: Float[Array, " 4*m"]
 
 
 class SLSTMState(NamedTuple):
-    h: jax.Array
-    c: jax.Array
-    d: jax.Array
-    p: jax.Array
+    h: Float[Array, "*B m"]
+    c: Float[Array, "*B m"]
+    d: Float[Array, "*B m"]
+    p: Float[Array, "*B m"]
 
 
 def scaled(i, f, p):
@@ -40,7 +42,16 @@ def head_width(where, n, m, heads):
 
 
 @interned
-def slstm(n: int, m: int, *, heads=1, forget=log_sigmoid, weight=glorot, recurrent=zeros, bias=slow_forget) -> Cell:
+def slstm(
+    n: int,
+    m: int,
+    *,
+    heads: int = 1,
+    forget: Activation = log_sigmoid,
+    weight: Initializer = glorot,
+    recurrent: Initializer = zeros,
+    bias: Initializer = slow_forget,
+) -> Cell:
     """The sLSTM, an LSTM with exponential gates and a normaliser; gates in the order i f z o.
 
         i, f, z, o = split(x W + h U + b)

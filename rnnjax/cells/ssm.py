@@ -1,23 +1,25 @@
 """A diagonal state space model: a linear differential equation, solved from input to input."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
 from rnnjax.cells.lru import complexed, parts
 
 
 class S5Params(NamedTuple):
-    alpha: jax.Array
-    omega: jax.Array
-    delta: jax.Array
-    B: jax.Array
-    C: jax.Array
-    D: jax.Array
+    alpha: Float[Array, " m"]
+    omega: Float[Array, " m"]
+    delta: Float[Array, " m"]
+    B: Float[Array, "n 2*m"]
+    C: Float[Array, "2*m n"]
+    D: Float[Array, " n"]
 
 
 def legs(m):
@@ -33,7 +35,14 @@ def linear(m):
 
 
 @interned
-def s5(n: int, m: int, *, frequencies=legs, step_min=0.001, step_max=0.1) -> Cell:
+def s5(
+    n: int,
+    m: int,
+    *,
+    frequencies: Callable[[int], Float[np.ndarray, " m"]] = legs,
+    step_min: float = 0.001,
+    step_max: float = 0.1,
+) -> Cell:
     """The simplified state space layer S5: one state of m complex numbers for all inputs, held constant in between.
 
         ds/dt = Λ s + x B,   Λ = -exp(α) + i ω,   Δ = exp(δ)

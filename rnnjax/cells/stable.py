@@ -4,26 +4,37 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
+from rnnjax.types import Initializer
 from rnnjax.weights import fan_in, zeros
 
 
 class AntisymmetricParams(NamedTuple):
-    W: jax.Array
-    V: jax.Array
-    b: jax.Array
+    W: Float[Array, "n m"]
+    V: Float[Array, "m m"]
+    b: Float[Array, " m"]
 
 
 class LipschitzParams(NamedTuple):
-    W: jax.Array
-    M: jax.Array
-    N: jax.Array
-    b: jax.Array
+    W: Float[Array, "n m"]
+    M: Float[Array, "m m"]
+    N: Float[Array, "m m"]
+    b: Float[Array, " m"]
 
 
 @interned
-def antisymmetric(n: int, m: int, *, epsilon=0.1, gamma=0.01, weight=fan_in, recurrent=fan_in, bias=zeros) -> Cell:
+def antisymmetric(
+    n: int,
+    m: int,
+    *,
+    epsilon: float = 0.1,
+    gamma: float = 0.01,
+    weight: Initializer = fan_in,
+    recurrent: Initializer = fan_in,
+    bias: Initializer = zeros,
+) -> Cell:
     """The antisymmetric RNN, without its gate: a step of an equation that neither grows nor forgets.
 
         h' = h + ε tanh(x W + h (V - Vᵀ - γ I) + b),   y = h'
@@ -66,7 +77,17 @@ def antisymmetric(n: int, m: int, *, epsilon=0.1, gamma=0.01, weight=fan_in, rec
 
 
 @interned
-def lipschitz(n: int, m: int, *, epsilon=0.01, beta=0.8, gamma=0.01, weight=fan_in, recurrent=None, bias=zeros) -> Cell:
+def lipschitz(
+    n: int,
+    m: int,
+    *,
+    epsilon: float = 0.01,
+    beta: float = 0.8,
+    gamma: float = 0.01,
+    weight: Initializer = fan_in,
+    recurrent: Initializer | None = None,
+    bias: Initializer = zeros,
+) -> Cell:
     """The Lipschitz RNN: a linear part that is stable by itself and a tanh, by Euler's step.
 
         S(M) = β (M - Mᵀ) + (1 - β) (M + Mᵀ) - γ I

@@ -5,28 +5,39 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax.nn import sigmoid
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, features, interned, sizes
+from rnnjax.types import Initializer
 from rnnjax.weights import glorot, orthogonal, per_gate
 
 EMPTY = -1.0
 
 
 class StackRNNParams(NamedTuple):
-    W: jax.Array
-    U: jax.Array
-    P: jax.Array
-    A: jax.Array
-    D: jax.Array
+    W: Float[Array, "n m"]
+    U: Float[Array, "m m"]
+    P: Float[Array, "tops m"]
+    A: Float[Array, "m 3*stacks"]
+    D: Float[Array, "m stacks"]
 
 
 class StackRNNState(NamedTuple):
-    h: jax.Array
-    stack: jax.Array
+    h: Float[Array, "*B m"]
+    stack: Float[Array, "*B depth stacks"]
 
 
 @interned
-def stack_rnn(n: int, m: int, stacks: int = 1, *, depth=20, read=2, weight=glorot, recurrent=orthogonal) -> Cell:
+def stack_rnn(
+    n: int,
+    m: int,
+    stacks: int = 1,
+    *,
+    depth: int = 20,
+    read: int = 2,
+    weight: Initializer = glorot,
+    recurrent: Initializer = orthogonal,
+) -> Cell:
     """The stack-augmented RNN: stacks of numbers, each with actions of its own, in the order push, pop, stay.
 
         h' = σ(x W + h U + tops P),   tops: the `read` topmost numbers of each stack

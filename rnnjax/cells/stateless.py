@@ -1,21 +1,24 @@
 """Cells without a state: a dense layer, an embedding, any function."""
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
 
 from rnnjax.cell import Cell, features, interned, kind, sizes
+from rnnjax.types import Initializer
 from rnnjax.weights import glorot, small, zeros
 
 
 class DenseParams(NamedTuple):
-    W: jax.Array
-    b: jax.Array
+    W: Float[Array, "n m"]
+    b: Float[Array, " m"]
 
 
 @interned
-def dense(n: int, m: int, *, weight=glorot, bias=zeros) -> Cell:
+def dense(n: int, m: int, *, weight: Initializer = glorot, bias: Initializer = zeros) -> Cell:
     """y = x W + b, with W (n, m) and b (m,). `stack(scan(lstm(n, m)), dense(m, k))` reads k numbers from each h.
 
     >>> model = rnnjax.stack(rnnjax.scan(rnnjax.lstm(3, 8)), rnnjax.dense(8, 2))
@@ -37,7 +40,7 @@ def dense(n: int, m: int, *, weight=glorot, bias=zeros) -> Cell:
 
 
 @interned
-def embed(v: int, m: int, *, weight=small) -> Cell:
+def embed(v: int, m: int, *, weight: Initializer = small) -> Cell:
     """y = E[x]: row x of E (v, m), for an integer symbol x in 0 ... v-1.
 
     >>> cell = rnnjax.embed(66, 8)
@@ -59,7 +62,7 @@ def embed(v: int, m: int, *, weight=small) -> Cell:
 
 
 @interned
-def lift(function) -> Cell:
+def lift(function: Callable[[PyTree], PyTree]) -> Cell:
     """A pure function of one step as a cell without params or state: y = function(x).
 
     >>> rnnjax.stack(rnnjax.dense(3, 4), rnnjax.lift(jax.nn.relu), rnnjax.dense(4, 2))

@@ -1,28 +1,32 @@
 """Attention: a decoder cell that at every step looks through what an encoder has said."""
 
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
 
-from rnnjax.cell import Cell, PyTree, interned, kind, one_step, sizes
+from rnnjax.cell import Cell, interned, kind, one_step, sizes
 from rnnjax.compose.dropout import Noisy
 from rnnjax.compose.memory import Memory, look
+from rnnjax.compose.scores import Score, Scoring
+from rnnjax.types import Initializer, Params, State
 from rnnjax.weights import glorot
 
 
 class AttendParams(NamedTuple):
-    cell: PyTree
-    score: Any
-    W: Any = ()
+    cell: Params
+    score: Score
+    W: Float[Array, "width m"] | tuple[()] = ()
 
 
 class AttendState(NamedTuple):
-    cell: PyTree
+    cell: State
     memory: Memory
 
 
-def hidden(state):
+def hidden(state: State) -> PyTree:
     """The h of a state, which a GRU is all of; in a stack, of the last cell that has one."""
     if isinstance(state, (Noisy, AttendState)):
         return hidden(state[0])
@@ -32,7 +36,7 @@ def hidden(state):
 
 
 @interned
-def bahdanau(cell: Cell, m: int, k: int, score, *, query=hidden) -> Cell:
+def bahdanau(cell: Cell, m: int, k: int, score: Scoring, *, query: Callable[[State], PyTree] = hidden) -> Cell:
     """Attention before the step: the cell's last h looks through the memory, and the cell is given what it finds.
 
         e_j = score(h, place_j),   weights = softmax(e),   context = Σ_j weights_j place_j
@@ -72,7 +76,7 @@ def bahdanau(cell: Cell, m: int, k: int, score, *, query=hidden) -> Cell:
 
 
 @interned
-def luong(cell: Cell, m: int, k: int, score, *, weight=glorot) -> Cell:
+def luong(cell: Cell, m: int, k: int, score: Scoring, *, weight: Initializer = glorot) -> Cell:
     """Attention after the step: what the cell gives looks through the memory, and is joined with what it finds.
 
         state', h = cell(state, x)

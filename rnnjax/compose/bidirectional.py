@@ -1,20 +1,27 @@
 """Two cells over one sequence, one from each end."""
 
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Inexact, Shaped
 
 from rnnjax.cell import Cell, interned, one_step
+from rnnjax.loops import Loop
 from rnnjax.loops.deferred import deferred
 from rnnjax.loops.masked import select
 from rnnjax.loops.scan import scan
 
+Join: TypeAlias = Callable[[Array, Array], Array]
 
-def concatenate(y, z):
+
+def concatenate(y: Shaped[Array, "... m"], z: Shaped[Array, "... k"]) -> Shaped[Array, "... _"]:
     """Both outputs in a row, on the last axis."""
     return jnp.concatenate([y, z], axis=-1)
 
 
-def average(y, z):
+def average(y: Inexact[Array, "..."], z: Inexact[Array, "..."]) -> Inexact[Array, "..."]:
     """The mean of two outputs, as the `join` of `bidirectional` or `deep`.
 
     >>> rnnjax.bidirectional(rnnjax.lstm(3, 4), rnnjax.lstm(3, 4), join=rnnjax.average)
@@ -24,7 +31,9 @@ def average(y, z):
 
 
 @interned
-def bidirectional(forward: Cell, backward: Cell, *, join=concatenate, loop=deferred, **options) -> Cell:
+def bidirectional(
+    forward: Cell, backward: Cell, *, join: Join = concatenate, loop: Loop = deferred, **options: Any
+) -> Cell:
     """Run `forward` from the first step on and `backward` from the last, and join their outputs.
 
     Args:

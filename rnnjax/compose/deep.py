@@ -1,20 +1,33 @@
 """Layers of one kind of cell."""
 
+from collections.abc import Callable
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
 from rnnjax.cell import Cell, interned, kind, sizes
+from rnnjax.compose.bidirectional import Join, concatenate
 from rnnjax.compose.bidirectional import bidirectional as both_ways
-from rnnjax.compose.bidirectional import concatenate
 from rnnjax.compose.dropout import dropout as drop
 from rnnjax.compose.stack import stack
+from rnnjax.loops import Loop
 from rnnjax.loops.deferred import deferred
 from rnnjax.loops.scan import scan
 
 
 @interned
 def deep(
-    cell, n: int, m: int, *, layers=1, bidirectional=False, join=concatenate, dropout=0.0, loop=deferred, **options
+    cell: Callable[[int, int], Cell],
+    n: int,
+    m: int,
+    *,
+    layers: int = 1,
+    bidirectional: bool = False,
+    join: Join = concatenate,
+    dropout: float = 0.0,
+    loop: Loop = deferred,
+    **options: Any,
 ) -> Cell:
     """Layers of `cell(n, m)` over whole sequences: the `nn.LSTM`, `nn.GRU` or `nn.RNN` of this library.
 

@@ -1,36 +1,38 @@
 """Dropout, with its key in the state."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Int
 
 from rnnjax.cell import Cell, interned
+from rnnjax.types import Key, Keys, State
 
 
 class Noise(NamedTuple):
     """Where a random cell stands: a key and the number of steps taken, or two Nones, with which it is silent."""
 
-    key: jax.Array | None = None
-    step: jax.Array | None = None
+    key: Keys | None = None
+    step: Int[Array, "*B"] | None = None
 
 
 class Lasting(NamedTuple):
     """A key from which a cell draws the same at every step, or None, with which it is silent."""
 
-    key: jax.Array | None = None
+    key: Keys | None = None
 
 
 class Shared(NamedTuple):
     """A lasting key that all streams of a batch share, or None."""
 
-    key: jax.Array | None = None
+    key: Keys | None = None
 
 
 class Noisy(NamedTuple):
     """The state of a cell, and the noise that is put on it: a `Noise`, a `Lasting`, or a `Shared`."""
 
-    state: Any
+    state: State
     noise: Noise | Lasting | Shared
 
 
@@ -39,7 +41,7 @@ def random(part) -> bool:
     return isinstance(part, (Noise, Lasting, Shared))
 
 
-def seed(state: Any, key: jax.Array | None, B: int | None = None) -> Any:
+def seed(state: State, key: Key | None, B: int | None = None) -> State:
     """Turn on every random cell of a model: give each `Noise` and `Lasting` in its state a key of its own.
 
     The state that `start` gives is silent, which is how a model is evaluated, and a key of None makes any state so. For

@@ -1,5 +1,7 @@
 """`frozen(cell)`: params that do not learn."""
 
+from typing import Any
+
 from jax.lax import stop_gradient
 
 from rnnjax.cell import Cell, interned
@@ -21,7 +23,7 @@ def frozen(cell: Cell) -> Cell:
         [False, False, False, True, True]
     """
 
-    def without(function):
+    def without(function) -> Any:
         return None if function is None else lambda params, *args: function(stop_gradient(params), *args)
 
     def again(inner):

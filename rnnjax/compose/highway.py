@@ -1,23 +1,25 @@
 """`highway(cell, n)`: a gate between a cell and the way around it."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, interned, kind, sizes
 from rnnjax.compose.around import around, same_type
+from rnnjax.types import Initializer, Params
 from rnnjax.weights import biases, glorot
 
 
 class HighwayParams(NamedTuple):
-    cell: Any
-    W: jax.Array
-    b: jax.Array
+    cell: Params
+    W: Float[Array, "n n"]
+    b: Float[Array, " n"]
 
 
 @interned
-def highway(cell: Cell, n: int, *, weight=glorot, bias=biases(-1.0)) -> Cell:  # noqa: B008
+def highway(cell: Cell, n: int, *, weight: Initializer = glorot, bias: Initializer = biases(-1.0)) -> Cell:  # noqa: B008
     """y = t cell(x) + (1 - t) x, with a gate t that is mostly shut at first.
 
         t = σ(x W + b)

@@ -1,24 +1,29 @@
 """What an encoder has said, in the state of a decoder that looks through it at every step."""
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jax.core import Tracer
+from jaxtyping import Array, Bool, Float, Int
 
-from rnnjax.cell import PyTree, kind
+from rnnjax.cell import kind
 from rnnjax.compose.dropout import random
+from rnnjax.compose.scores import Score
 from rnnjax.loops.masked import select
+from rnnjax.types import AnyArray, State
 
 
 class Memory(NamedTuple):
     """Places (S, k), which of them are real (S,), and how the last step weighed each."""
 
-    places: jax.Array
-    keep: jax.Array
-    weights: jax.Array
+    places: Float[Array, "*B S k"]
+    keep: Bool[Array, "*B S"]
+    weights: Float[Array, "*B S"]
 
 
-def look(score: Any, query: jax.Array, memory: Memory) -> tuple[Memory, jax.Array]:
+def look(score: Score, query: Float[Array, " m"], memory: Memory) -> tuple[Memory, Float[Array, " k"]]:
     """The memory weighed by softmax of how well each real place fits the query, and the context, Σ weight · place."""
     places, keep, _ = memory
     fit = score.fit(query, places)
@@ -33,7 +38,12 @@ def given(part) -> bool:
     return random(part) or isinstance(part, Memory)
 
 
-def attend_to(state: PyTree, places: jax.Array, *, lengths=None) -> PyTree:
+def attend_to(
+    state: State,
+    places: Float[AnyArray, "*B S k"],
+    *,
+    lengths: Int[AnyArray, "*B"] | Sequence[int] | int | None = None,
+) -> State:
     """Give every attending cell of a model what an encoder has said: the state to begin decoding from.
 
     Args:
@@ -78,17 +88,17 @@ def attend_to(state: PyTree, places: jax.Array, *, lengths=None) -> PyTree:
             f"{kind(places)}. Count real places."
         )
     S = places.shape[-2]
-    if not isinstance(real, jax.core.Tracer) and not ((0 <= real) & (real <= S)).all():
+    if not isinstance(real, Tracer) and not ((0 <= real) & (real <= S)).all():
         raise ValueError(
             f"attend_to: lengths must be in 0 ... {S}, but lengths goes from {real.min()} to {real.max()}. "
             "Pad the memory to the longest."
         )
     at = jax.lax.broadcasted_iota(real.dtype, places.shape[:-1], len(lanes))
     keep = at < jnp.broadcast_to(real, lanes)[..., None]
-    places = select(keep, places)
-    weights = jnp.zeros_like(places[..., 0])
+    known = select(keep, places)
+    weights = jnp.zeros_like(known[..., 0])
     full = [
-        Memory(places.astype(part.places.dtype), keep, weights.astype(part.places.dtype)) if _is_memory(part) else part
+        Memory(known.astype(part.places.dtype), keep, weights.astype(part.places.dtype)) if _is_memory(part) else part
         for part in parts
     ]
     return jax.tree.unflatten(tree, full)

@@ -5,39 +5,52 @@ alone runs once a sequence by `deferred`, for they stay as they are. `additive`,
 `key, m, k -> score` for a query of m numbers and places of k; so may any function of yours.
 """
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from rnnjax.cell import interned, sizes
+from rnnjax.types import Initializer, Key
 from rnnjax.weights import glorot
 from rnnjax.weights.called import called
 
 
-class Additive(NamedTuple):
-    W: jax.Array
-    V: jax.Array
-    v: jax.Array
+@runtime_checkable
+class Score(Protocol):
+    """How well a query fits each place of a memory."""
 
-    def fit(self, query, places):
+    def fit(self, query: Float[Array, " m"], places: Float[Array, "S k"]) -> Float[Array, " S"]: ...
+
+
+Scoring: TypeAlias = Callable[[Key, int, int], Score]
+
+
+class Additive(NamedTuple):
+    W: Float[Array, "m a"]
+    V: Float[Array, "k a"]
+    v: Float[Array, " a"]
+
+    def fit(self, query: Float[Array, " m"], places: Float[Array, "S k"]) -> Float[Array, " S"]:
         return jnp.tanh((query @ self.W)[None] + places @ self.V) @ self.v
 
 
 class General(NamedTuple):
-    W: jax.Array
+    W: Float[Array, "m k"]
 
-    def fit(self, query, places):
+    def fit(self, query: Float[Array, " m"], places: Float[Array, "S k"]) -> Float[Array, " S"]:
         return (places @ self.W.T) @ query
 
 
 class Dot(NamedTuple):
-    def fit(self, query, places):
+    def fit(self, query: Float[Array, " m"], places: Float[Array, "S k"]) -> Float[Array, " S"]:
         return places @ query
 
 
 @interned
-def additive(a: int, *, weight=glorot):
+def additive(a: int, *, weight: Initializer = glorot) -> Scoring:
     """tanh(q W + memory V) v, through a layer of `a` units (Bahdanau et al. 2015); Luong et al. call it concat.
 
     `weight` is the initialiser of W (m, a), V (k, a), and v (a,).
@@ -54,7 +67,7 @@ def additive(a: int, *, weight=glorot):
     return called(init, f"additive({a})")
 
 
-def general(key, m, k):
+def general(key: Key, m: int, k: int) -> General:
     """q W memoryᵀ, with W (m, k) drawn by `glorot` (Luong et al. 2015).
 
     >>> rnnjax.luong(rnnjax.gru(2, 5), 5, 8, rnnjax.general)
@@ -63,7 +76,7 @@ def general(key, m, k):
     return General(glorot(key, (m, k)))
 
 
-def dot(key, m, k):
+def dot(key: Key, m: int, k: int) -> Dot:
     """q memoryᵀ, for places as wide as the query, without weights (Luong et al. 2015).
 
     Raises `ValueError` unless m = k.

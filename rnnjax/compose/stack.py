@@ -2,7 +2,7 @@
 
 import jax
 
-from rnnjax.cell import Cell, interned
+from rnnjax.cell import Cell, interned, single
 from rnnjax.loops.scan import scan
 
 
@@ -42,5 +42,5 @@ def stack(*cells: Cell) -> Cell:
         return stack(*map(change, runs))
 
     if over_time:
-        return Cell(init, start, step, each=stack(*(c.each for c in runs)), remade=remade)
+        return Cell(init, start, step, each=stack(*map(single, runs)), remade=remade)
     return Cell(init, start, step, remade=remade if any(c.remade for c in runs) else None)

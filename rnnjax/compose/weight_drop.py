@@ -1,5 +1,6 @@
 """`weight_drop(cell, rate)`: dropout of recurrent weights."""
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import jax
@@ -10,12 +11,12 @@ from rnnjax.compose.dropout import Noisy, Shared, dropped, share
 from rnnjax.compose.variational import Dropped
 
 
-def recurrent(path):
+def recurrent(path: str) -> bool:
     return path.split("/")[-1] == "U"
 
 
 @interned
-def weight_drop(cell: Cell, rate: float, *, where=recurrent) -> Cell:
+def weight_drop(cell: Cell, rate: float, *, where: Callable[[str], bool] = recurrent) -> Cell:
     """DropConnect on recurrent weights: the cell with U = mask U / (1 - rate), one mask for all steps and streams.
 
     Around a cell over whole sequences the masked weights are made once a sequence, before its loop, and once for all

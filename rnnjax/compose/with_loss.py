@@ -1,6 +1,9 @@
 """A model and what it is trained for, as one cell."""
 
+from collections.abc import Callable
+
 import jax
+from jaxtyping import Array, PyTree
 
 from rnnjax.cell import Cell, interned
 from rnnjax.cells.stateless import lift
@@ -8,7 +11,7 @@ from rnnjax.loops.masked import select
 
 
 @interned
-def with_loss(cell: Cell, loss) -> Cell:
+def with_loss(cell: Cell, loss: Callable[[PyTree, PyTree], Array]) -> Cell:
     """A cell whose input is `(x, target)` and whose output is `loss(y, target)`, one number a step.
 
     Args:

@@ -1,9 +1,8 @@
 """`zoneout(cell, rate)`: a state of which some numbers rest."""
 
-from typing import Any
-
 import jax
 import jax.numpy as jnp
+from jaxtyping import PyTree
 
 from rnnjax.cell import Cell, interned, one_step
 from rnnjax.compose.dropout import Noise, Noisy, share
@@ -11,7 +10,7 @@ from rnnjax.compose.memory import given
 
 
 @interned
-def zoneout(cell: Cell, rate: Any) -> Cell:
+def zoneout(cell: Cell, rate: PyTree[float]) -> Cell:
     """Each number of the state keeps, with probability `rate`, its value of the step before.
 
         s' = mask s + (1 - mask) cell(s, x)      a mask for every step

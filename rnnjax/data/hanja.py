@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from rnnjax.data.parts import Parts, fraction, hashed
 from rnnjax.data.source import given
+from rnnjax.types import Location
 
 SHARE = 0.08
 ROW = re.compile("([가-힣]{2,}):([\u3400-\u4dbf\u4e00-\u9fff]{2,}):.*")
@@ -19,7 +20,7 @@ class Reading(NamedTuple):
     syllables: str
 
 
-def hanja(path=None) -> Parts:
+def hanja(path: Location | None = None) -> Parts:
     """Words of 2 or more Hanja with their reading, as three lists of `Reading`s: 90, 5 and 5 %, by the word's hash.
 
     Args:

@@ -6,6 +6,7 @@ from pathlib import Path
 from rnnjax.data.parts import Parts, fraction
 from rnnjax.data.source import given, say
 from rnnjax.data.text import split
+from rnnjax.types import Location
 
 DEBIAN = Path("/usr/share/libreoffice/help/ko")
 TERMS = "LibreOffice's help, copyright its contributors, MPL-2.0"
@@ -15,7 +16,7 @@ BREAKS = {
 }  # fmt: skip
 
 
-def korean(path=None) -> Parts:
+def korean(path: Location | None = None) -> Parts:
     """Korean text, a paragraph a line, in three parts: 90, 5 and 5 % of its characters, in a row.
 
     Args:
@@ -29,19 +30,23 @@ def korean(path=None) -> Parts:
 
     Raises ValueError if there is no such folder, or no Korean page in it.
     """
-    if path is None and not DEBIAN.exists():
-        raise ValueError(
-            f"korean: the data must be there, but {DEBIAN} does not exist. Run apt-get install libreoffice-help-ko, or "
-            "give its path."
-        )
-    folder = given("korean", DEBIAN if path is None else path)
-    say(f"korean: {TERMS}")
+    folder = _installed() if path is None else given("korean", path)
     pages = sorted(folder.rglob("*.html"), key=lambda page: fraction(page.relative_to(folder).as_posix()))
     lines = dict.fromkeys(line for page in pages for line in paragraphs(page.read_text("utf-8")))
     text = "".join(f"{line}\n" for line in lines if any("가" <= letter <= "힣" for letter in line))
     if not text:
         raise ValueError(f"korean: the pages must hold Korean, but {folder} has none that do. Give the folder help/ko.")
     return Parts(*split(text))
+
+
+def _installed():
+    if not DEBIAN.exists():
+        raise ValueError(
+            f"korean: the data must be there, but {DEBIAN} does not exist. Run apt-get install libreoffice-help-ko, or "
+            "give its path."
+        )
+    say(f"korean: {TERMS}")
+    return DEBIAN
 
 
 def paragraphs(page: str) -> list[str]:
@@ -61,8 +66,8 @@ class _Reader(HTMLParser):
         super().__init__()
         self.depth, self.runs = 0, [[]]
 
-    def handle_starttag(self, tag, attributes):
-        if tag == "div" and (self.depth or ("id", "DisplayArea") in attributes):
+    def handle_starttag(self, tag, attrs):
+        if tag == "div" and (self.depth or ("id", "DisplayArea") in attrs):
             self.depth += 1
         if tag in BREAKS:
             self.runs.append([])

@@ -1,6 +1,9 @@
 """Made-up sequences that can only be answered by what was seen long before."""
 
+from collections.abc import Sequence
+
 import numpy as np
+from jaxtyping import Float, Int
 
 from rnnjax.cell import sizes
 
@@ -8,7 +11,9 @@ SILENT = -1
 BLANK, MARKER = 8, 9
 
 
-def delayed_xor(*, batch: int, lag: int, seed=0):
+def delayed_xor(
+    *, batch: int, lag: int, seed: int | Sequence[int] = 0
+) -> tuple[Float[np.ndarray, "T B 3"], Int[np.ndarray, "T B"]]:
     """Was one of two bits, seen `lag` steps ago and the step before that, set, but not both?
 
     Args:
@@ -41,7 +46,9 @@ def delayed_xor(*, batch: int, lag: int, seed=0):
     return xs, targets
 
 
-def adding(*, batch: int, T: int, seed=0):
+def adding(
+    *, batch: int, T: int, seed: int | Sequence[int] = 0
+) -> tuple[Float[np.ndarray, "T B 2"], Float[np.ndarray, " B"]]:
     """What is the sum of the two numbers that are marked, one in each half of a sequence?
 
     Args:
@@ -75,7 +82,9 @@ def adding(*, batch: int, T: int, seed=0):
     return xs, (xs[..., 0] * xs[..., 1]).sum(0)
 
 
-def copying(*, batch: int, lag: int, seed=0):
+def copying(
+    *, batch: int, lag: int, seed: int | Sequence[int] = 0
+) -> tuple[Int[np.ndarray, "T B"], Int[np.ndarray, "T B"]]:
     """Say again ten symbols that were seen at the start, once a marker has come `lag` steps after the last of them.
 
     Args:

@@ -1,6 +1,6 @@
 """The training, validation and test parts of data that comes without them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 from zlib import crc32
@@ -45,11 +45,11 @@ class Labelled(NamedTuple):
     labels are int32 (N,), from 0.
     """
 
-    xs: object
-    labels: object
+    xs: Any
+    labels: Any
 
 
-def divide(items, keys, *, valid: float, test: float) -> Parts:
+def divide(items: Sequence, keys: Iterable[str | bytes], *, valid: float, test: float) -> Parts:
     """`items` in three parts, as lists in their own order; items of equal `keys` (str or bytes) are never parted.
 
     The keys, sorted by a checksum, fill the test part, then the validation part, then the training part. So no random

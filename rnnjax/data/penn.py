@@ -6,11 +6,12 @@ from pathlib import Path
 
 from rnnjax.data.parts import Parts
 from rnnjax.data.source import source
+from rnnjax.types import Location
 
 TERMS = "the Penn Treebank belongs to the Linguistic Data Consortium (LDC99T42); for benchmarks, not to be passed on"
 
 
-def penn_treebank(path=None) -> Parts:
+def penn_treebank(path: Location | None = None) -> Parts:
     r"""Three texts, a sentence a line, in lower case, with numbers as N and rare words as <unk>; Mikolov's split.
 
     Args:

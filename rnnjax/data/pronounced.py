@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from rnnjax.data.parts import Parts, hashed
 from rnnjax.data.source import source
+from rnnjax.types import Location
 
 PHONES = (
     "AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G", "HH", "IH", "IY", "JH",
@@ -21,7 +22,7 @@ class Pronounced(NamedTuple):
     ways: tuple[tuple[str, ...], ...]
 
 
-def cmudict(path=None) -> Parts:
+def cmudict(path: Location | None = None) -> Parts:
     """The CMU Pronouncing Dictionary as three lists of `Pronounced` words: 90, 5 and 5 %, by the hash of the word.
 
     Args:

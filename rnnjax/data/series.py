@@ -6,11 +6,12 @@ import numpy as np
 
 from rnnjax.data.parts import Labelled, Parts
 from rnnjax.data.source import source
+from rnnjax.types import Location
 
 PACKAGE = "aeon==1.6.0"
 
 
-def series(path) -> Labelled:
+def series(path: Location) -> Labelled:
     """The sequences of one .ts file, and their classes.
 
     xs is a list of N arrays float32 (T_i, features), time leading, of lengths of their own; labels are int32 (N,), the
@@ -51,7 +52,7 @@ def _row(path, at, line, classes):
         ) from None
 
 
-def japanese_vowels(path=None) -> Parts:
+def japanese_vowels(path: Location | None = None) -> Parts:
     """Nine men say the vowels /ae/: which one is it? Real speech of 7 to 29 steps.
 
     `Parts` of `Labelled`: xs a list of arrays float32 (T, 12), cepstral coefficients of each frame; labels int32 (N,)
@@ -67,7 +68,7 @@ def japanese_vowels(path=None) -> Parts:
     return _archived("japanese_vowels", "JapaneseVowels", path)
 
 
-def italy_power_demand(path=None) -> Parts:
+def italy_power_demand(path: Location | None = None) -> Parts:
     """A day's demand for electricity, hour by hour: is it from October to March, or from April to September?
 
     `Parts` of `Labelled` as in `japanese_vowels`: 54, 13 and 1 029 arrays float32 (24, 1), each of mean 0 and variance
@@ -78,7 +79,7 @@ def italy_power_demand(path=None) -> Parts:
     return _archived("italy_power_demand", "ItalyPowerDemand", path)
 
 
-def gunpoint(path=None) -> Parts:
+def gunpoint(path: Location | None = None) -> Parts:
     """The place of a hand over five seconds: does it draw a gun, or point a finger?
 
     `Parts` of `Labelled` as in `japanese_vowels`: 40, 10 and 150 arrays float32 (150, 1), each of mean 0 and variance

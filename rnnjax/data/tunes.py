@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from rnnjax.data.parts import Parts, divide
 from rnnjax.data.source import source
+from rnnjax.types import Location
 
 COLLECTIONS = "oneills1850", "ryansMammoth", "airdsAirs"
 FIELD = re.compile(r"([A-Za-z]):(?![|:])\s*(.*)")
@@ -24,7 +25,7 @@ class Tune(NamedTuple):
     abc: str
 
 
-def tunes(path=None) -> Parts:
+def tunes(path: Location | None = None) -> Parts:
     """4 248 tunes of three books (O'Neill 1903, Ryan 1883, Aird 1782): from a kind to a tune, or on from its start.
 
     `Parts` of lists of `Tune`s. 1 936 of them say their kind, in the field R: of the file: 715 reels, 464 hornpipes,

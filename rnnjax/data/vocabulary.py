@@ -7,6 +7,7 @@ from functools import cached_property
 import numpy as np
 
 from rnnjax.data.units import SINGLE, UNITS
+from rnnjax.types import Ids, Integers
 
 BYTES = tuple(map(chr, range(256)))
 
@@ -35,7 +36,7 @@ class Vocabulary:
     unit: str
     symbols: tuple[str, ...]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.unit not in (*UNITS, "byte"):
             choices = ", ".join(map(repr, UNITS))
             raise ValueError(f"Vocabulary: unit must be {choices} or 'byte', but unit is {self.unit!r}. Use one.")
@@ -45,10 +46,10 @@ class Vocabulary:
             rule = f"symbols must be a tuple of different {self.unit}s, any unknown one first"
             raise ValueError(f"Vocabulary: {rule}, but symbols is not. Build it with characters, words or byte_level.")
 
-    def __len__(self):
+    def __len__(self) -> int:
         return len(self.symbols)
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Vocabulary({self.unit!r}, {len(self)} symbols)"
 
     @cached_property
@@ -59,8 +60,8 @@ class Vocabulary:
         table[code_points("".join(self.symbols))] = np.arange(len(self))
         return table
 
-    def encode(self, text: str) -> np.ndarray:
-        """The ids of `text`, int32 (length,). Raises TypeError if `text` is not a str."""
+    def encode(self, text: str) -> Ids:
+        """The ids of `text`, int32. Raises TypeError if `text` is not a str."""
         require_str("encode", text)
         if self.unit == "byte":
             return np.frombuffer(text.encode("utf-8", "surrogatepass"), np.uint8).astype(np.int32)
@@ -69,8 +70,8 @@ class Vocabulary:
             return self._ids[code_points(symbols)]
         return np.array([self._ids.get(symbol, 0) for symbol in symbols], np.int32)
 
-    def decode(self, ids) -> str:
-        """The text of integers `ids` (length,). Raises TypeError for other arrays, ValueError for ids out of range."""
+    def decode(self, ids: Integers) -> str:
+        """The text of `ids`. Raises TypeError for other arrays, ValueError for ids out of range."""
         ids = np.asarray(ids)
         if ids.ndim != 1 or (ids.size and ids.dtype.kind not in "iu"):
             kind = f"{ids.dtype}{list(ids.shape)}"

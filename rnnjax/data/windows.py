@@ -3,29 +3,32 @@
 from dataclasses import dataclass
 
 import numpy as np
+from jaxtyping import Int
+
+from rnnjax.types import Integers
 
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Windows:
     """What `windows` returns: `len(w)` windows an epoch, and `w[k]` the k-th, an (inputs, targets) pair."""
 
-    streams: np.ndarray
+    streams: Int[np.ndarray, "B N"]
     length: int
 
-    def __len__(self):
+    def __len__(self) -> int:
         return (self.streams.shape[1] - 1) // self.length
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"Windows({len(self)} of length {self.length}, batch {len(self.streams)})"
 
-    def __getitem__(self, k) -> tuple[np.ndarray, np.ndarray]:
+    def __getitem__(self, k: int) -> tuple[Int[np.ndarray, "T B"], Int[np.ndarray, "T B"]]:
         if not 0 <= k < len(self):
             raise IndexError(f"windows: k must be from 0 to {len(self) - 1}, but k is {k}. Use at for a training step.")
         start = k * self.length
         both = np.ascontiguousarray(self.streams[:, start : start + self.length + 1].T, np.int32)
         return both[:-1], both[1:]
 
-    def at(self, step: int) -> tuple[np.ndarray, np.ndarray]:
+    def at(self, step: int) -> tuple[Int[np.ndarray, "T B"], Int[np.ndarray, "T B"]]:
         """The window of a training step, counted from 0 over all epochs."""
         return self[step % len(self)]
 
@@ -34,7 +37,7 @@ class Windows:
         return step % len(self) == 0
 
 
-def windows(ids, *, batch: int, length: int) -> Windows:
+def windows(ids: Integers, *, batch: int, length: int) -> Windows:
     """Cut `ids` (N,) into `batch` parallel contiguous streams, and these into windows of `length` steps.
 
     Stream b is ids[b * span : (b + 1) * span] with span = N // batch. Window k holds its steps k * length onwards:

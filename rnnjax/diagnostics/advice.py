@@ -1,11 +1,15 @@
 """What a diagnosis suggests to do."""
 
 import math
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import jax.numpy as jnp
+from jaxtyping import Float
 
 from rnnjax.diagnostics.flow import Flow, memory_length
+from rnnjax.diagnostics.gates import Saturation
+from rnnjax.types import AnyArray
 
 SHORT = 0.5  # of the steps looked at: a memory within so many is vanishing
 LARGE = 100.0  # a norm beyond it is exploding
@@ -28,7 +32,9 @@ class Advice(NamedTuple):
     remedy: str
 
 
-def advise(flow: Flow, saturations=(), exponents=()) -> list[Advice]:
+def advise(
+    flow: Flow, saturations: Iterable[Saturation] = (), exponents: Float[AnyArray, " d"] | Sequence[float] = ()
+) -> list[Advice]:
     """The remedies that a diagnosis suggests, the most pressing first; one that says "healthy" if it needs none.
 
     - exploding: ‖∂s_T/∂s_{T-k}‖ exceeds 100 or is not finite, or the largest Lyapunov exponent exceeds 0.01 nats a

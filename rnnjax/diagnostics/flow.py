@@ -2,15 +2,18 @@
 
 import functools
 import math
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Array, Float, Int, PyTree
 
-from rnnjax.cell import Cell, PyTree, single
+from rnnjax.cell import Cell, single
 from rnnjax.diagnostics.jacobians import dense, iterated, norm
 from rnnjax.diagnostics.path import look, pack, path, real, spans
+from rnnjax.types import AnyArray, Params, State, Steps
 
 
 class Flow(NamedTuple):
@@ -22,14 +25,22 @@ class Flow(NamedTuple):
       ‖∂p_T/∂p_{T-k}‖ for a part p.
     """
 
-    credit: jax.Array
+    credit: Float[Array, " T"]
     credit_parts: PyTree
-    lags: np.ndarray
-    jacobian: jax.Array
+    lags: Int[np.ndarray, " K"]
+    jacobian: Float[Array, " K"]
     jacobian_parts: PyTree
 
 
-def gradient_flow(cell: Cell, params, state, xs, *, lags=None, exact: int = 1024) -> Flow:
+def gradient_flow(
+    cell: Cell,
+    params: Params,
+    state: State,
+    xs: Steps,
+    *,
+    lags: Int[AnyArray, " K"] | Sequence[int | np.integer] | None = None,
+    exact: int = 1024,
+) -> Flow:
     """How much the last step's loss, and the last state, depend on each state before.
 
         s_t, y_t = step(params, s_{t-1}, x_t)   for t = 1 ... T,   L_T = sum(y_T)
@@ -92,7 +103,7 @@ def _flow(cell, multiply, params, state, xs, lags):
     return norm(credit), parts, norms[0], like(lambda span: norms[blocks.index(span)])
 
 
-def memory_length(flow: Flow, share: float = 0.01) -> Any:
+def memory_length(flow: Flow, share: float = 0.01) -> float:
     """The effective memory: the first lag from which on ‖∂s_T/∂s_{T-k}‖ stays below `share` (at lag 0 it is 1).
 
     A number of steps, one of `flow.lags`, or `math.inf` if the norm is not below at the longest lag.

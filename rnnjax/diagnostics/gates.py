@@ -3,16 +3,19 @@
 import collections
 import functools
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell
 from rnnjax.diagnostics.layers import layers, marked
 from rnnjax.gradients.pattern import CALLS as OPENED
 from rnnjax.loops.carry import checked, steps
 from rnnjax.loops.equations import bind, inner, run
+from rnnjax.types import Params, State, Steps
 
 KINDS = "logistic", "tanh"
 CALLS = OPENED | {"custom_jvp_call", "custom_vjp_call"}
@@ -31,7 +34,7 @@ class Gate(NamedTuple):
     layer: str
     name: str
     kind: str
-    values: jax.Array
+    values: Float[Array, "T ..."]
 
 
 class Saturation(NamedTuple):
@@ -42,7 +45,7 @@ class Saturation(NamedTuple):
     high: float
 
 
-def activations(cell: Cell, params, state, xs) -> tuple[Gate, ...]:
+def activations(cell: Cell, params: Params, state: State, xs: Steps) -> tuple[Gate, ...]:
     """Every logistic (`jax.nn.sigmoid`) and tanh of a cell's steps, in the order of computation.
 
     Any cell will do, with no annotation: the step is traced, and its equations are watched. Those inside a loop or a
@@ -55,7 +58,8 @@ def activations(cell: Cell, params, state, xs) -> tuple[Gate, ...]:
         [('r', 'logistic', (7, 4)), ('z', 'logistic', (7, 4)), ('candidate', 'tanh', (7, 4))]
     """
     steps("activations", xs)
-    return tuple(Gate(*key[1:], values) for key, values in _activations(cell, params, state, xs).items())
+    found = _activations(cell, params, state, xs)
+    return tuple(Gate(layer, name, kind, values) for (_, layer, name, kind), values in found.items())
 
 
 @functools.partial(jax.jit, static_argnums=0)
@@ -105,7 +109,7 @@ def _named(seen, parts):
     return named
 
 
-def saturation(gates) -> tuple[Saturation, ...]:
+def saturation(gates: Iterable[Gate]) -> tuple[Saturation, ...]:
     """How much of each gate is shut or wide open: the shares of values below 0.1 (`low`) and above 0.9 (`high`).
 
     For a tanh the bounds are the same shares of its range, -0.8 and 0.8: its logistic at twice the input.

@@ -4,12 +4,16 @@ import functools
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from rnnjax.cell import Cell, single
 from rnnjax.diagnostics.path import look, pack, path
+from rnnjax.types import Params, State, Steps
 
 
-def lyapunov(cell: Cell, params, state, xs, *, count: int | None = None) -> jax.Array:
+def lyapunov(
+    cell: Cell, params: Params, state: State, xs: Steps, *, count: int | None = None
+) -> Float[Array, " count"]:
     """The `count` largest Lyapunov exponents (all d by default), descending, in nats a step.
 
         Q_t R_t = ∂s_t/∂s_{t-1} Q_{t-1},   λ_i = mean over t of log |R_t[i, i]|
@@ -29,7 +33,7 @@ def lyapunov(cell: Cell, params, state, xs, *, count: int | None = None) -> jax.
     https://arxiv.org/abs/2006.14123, and Engelken et al. 2023, https://arxiv.org/abs/2006.02427
     """
     _, d = look("lyapunov", state, xs)
-    count = d if count is None else count
+    count = int(d if count is None else count)
     if not 1 <= count <= d:
         raise ValueError(f"lyapunov: count must be from 1 to the state's {d} floats, but it is {count}. Give less.")
     return _lyapunov(single(cell), count, params, state, xs)

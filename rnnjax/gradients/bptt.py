@@ -5,10 +5,11 @@ import jax.numpy as jnp
 
 from rnnjax.cell import Cell, interned, kind
 from rnnjax.loops.scan import scan
+from rnnjax.types import Gradient
 
 
 @interned
-def bptt(cell: Cell):
+def bptt(cell: Cell) -> Gradient:
     """The exact gradient of the mean loss: `jax.grad` through the loop.
 
     Args:

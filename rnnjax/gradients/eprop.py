@@ -3,11 +3,11 @@
 from rnnjax.cell import Cell, interned
 from rnnjax.gradients.influence import influence
 from rnnjax.gradients.local import local
-from rnnjax.gradients.online import learner
+from rnnjax.gradients.online import Online, learner
 
 
 @interned
-def eprop(cell: Cell):
+def eprop(cell: Cell) -> Online:
     """`rtrl` with eligibility traces in place of the influence: what goes from unit to unit over time is left out.
 
         e' = (∂s'/∂s)|local e + ∂s'/∂θ,   dL/dθ = (∂L/∂s') e' + ∂L/∂θ

@@ -6,11 +6,11 @@ import jax.numpy as jnp
 from rnnjax.cell import Cell, interned
 from rnnjax.compose.dropout import Noise
 from rnnjax.gradients.noise import sign
-from rnnjax.gradients.online import Algorithm, learner
+from rnnjax.gradients.online import Algorithm, Online, learner
 
 
 @interned
-def forward_gradient(cell: Cell):
+def forward_gradient(cell: Cell) -> Online:
     """An unbiased estimate of the gradient from its slope in one random direction, by forward differentiation only.
 
         d = (∂s/∂θ) v,   dL/dθ ≈ (dL/dv) v,   v random signs, one for each param, drawn before the first step

@@ -9,12 +9,12 @@ from rnnjax.cell import Cell, interned
 from rnnjax.compose.dropout import Noise
 from rnnjax.gradients.kronecker import slope, tapped
 from rnnjax.gradients.noise import sign
-from rnnjax.gradients.online import Algorithm, learner
+from rnnjax.gradients.online import Algorithm, Online, learner
 from rnnjax.gradients.uoro import balance
 
 
 @interned
-def kf_rtrl(cell: Cell):
+def kf_rtrl(cell: Cell) -> Online:
     """An unbiased estimate of the gradient by an influence that is a Kronecker product, of less variance than `uoro`.
 
         J = ∂s/∂(W, U, b) ≈ u ⊗ A,   u (a,), A (m, k), for each sum z = x W + h U + b, of size k, with û = (x, h, 1)

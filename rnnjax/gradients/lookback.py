@@ -1,24 +1,25 @@
 """Truncated BPTT from call to call: updates every few steps, whose gradients flow back further than that."""
 
 import dataclasses
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float, PyTree
 
 from rnnjax.cell import Cell
 from rnnjax.gradients.bptt import count, over_time, summed
 from rnnjax.gradients.online import Credited
 from rnnjax.loops.carry import steps
+from rnnjax.types import Gradient, Key, Mask, Params, State, Steps
 
 
 class Past(NamedTuple):
     """The last steps before now: the state before them, their inputs, and a mask of those that there were."""
 
-    state: Any
-    xs: Any
-    keep: jax.Array
+    state: State
+    xs: Steps
+    keep: Mask
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -33,20 +34,20 @@ class Truncated:
     cell: Cell
     window: int
     stride: int
-    whole: Callable
+    whole: Gradient
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"tbptt({self.cell}, window={self.window}, stride={self.stride})"
 
-    def init(self, key):
+    def init(self, key: Key) -> Params:
         """Params of the cell."""
         return self.cell.init(key)
 
-    def start(self, params, x):
+    def start(self, params: Params, x: PyTree) -> Credited:
         """The `Credited` state before the first step, for one step's input x (of a batch, of all its streams)."""
         return self.begun(params, self.cell.start(params), x)
 
-    def begun(self, params, state, x):
+    def begun(self, params: Params, state: State, x: PyTree) -> Credited:
         """A state of the cell without a past."""
         back = self.window - self.stride
         xs = jax.tree.map(lambda x: jnp.broadcast_to(x, (back, *jnp.shape(x))), x)  # real ones, if masked
@@ -54,7 +55,9 @@ class Truncated:
         losses = jax.eval_shape(over_time(self.cell).step, params, state, one)[1]
         return Credited(state, Past(state, xs, jnp.zeros((back, *losses.shape[1:]), bool)))
 
-    def __call__(self, params, state, xs, keep=None):
+    def __call__(
+        self, params: Params, state: State, xs: Steps, keep: Mask | None = None
+    ) -> tuple[Float[Array, ""], Params, State]:
         if not isinstance(state, Credited):
             return self.whole(params, state, xs, keep)
         T = steps("tbptt", xs)

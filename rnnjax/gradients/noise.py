@@ -3,10 +3,10 @@
 import jax
 import jax.numpy as jnp
 
-from rnnjax.compose.dropout import Noise, Shared
+from rnnjax.compose.dropout import Noise
 
 
-def sign(where, noise: Noise, like):
+def sign(where, noise, like):
     """Random signs of this step in the shapes and dtypes of a tree, and the `Noise` of the next."""
     leaves, shape = jax.tree.flatten(like)
     keys = jax.random.split(jax.random.fold_in(needed(where, noise), noise.step), len(leaves))
@@ -14,7 +14,7 @@ def sign(where, noise: Noise, like):
     return jax.tree.unflatten(shape, signs), Noise(noise.key, noise.step + 1)
 
 
-def needed(where, noise: Noise | Shared):
+def needed(where, noise):
     """The key, refused if there is none."""
     if noise.key is None:
         raise ValueError(

@@ -1,11 +1,13 @@
 """Gradients that go forward in time: known at every step, in memory that does not grow with their number."""
 
 import dataclasses
+import inspect
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, PyTree
 
 from rnnjax.cell import Cell, single
 from rnnjax.compose.batch import batch
@@ -15,13 +17,14 @@ from rnnjax.gradients.flat import flat, floating
 from rnnjax.loops.carry import apart, placed, steps
 from rnnjax.loops.masked import masked
 from rnnjax.loops.numbers import numbers, vector
+from rnnjax.types import AnyArray, Key, Mask, Params, State, Steps
 
 
 class Credited(NamedTuple):
     """The state of a cell, and what an online gradient remembers of how it came about."""
 
-    state: Any
-    credit: Any
+    state: State
+    credit: PyTree
 
 
 class Algorithm(NamedTuple):
@@ -33,8 +36,8 @@ class Algorithm(NamedTuple):
     - `follow: step, θ, s, credit -> s', rest, loss, grads, credit`, where grads is the slope of this loss by θ.
     """
 
-    begin: Callable
-    follow: Callable
+    begin: Callable[..., PyTree]
+    follow: Callable[..., tuple[PyTree, ...]]
 
 
 @dataclasses.dataclass(frozen=True, repr=False)
@@ -54,18 +57,18 @@ class Online:
     algorithm: Algorithm
     stride: int = 1
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return f"{self.name}({self.cell})"
 
-    def init(self, key):
+    def init(self, key: Key) -> Params:
         """Params of the cell."""
         return self.cell.init(key)
 
-    def start(self, params, x):
+    def start(self, params: Params, x: PyTree) -> Credited:
         """The `Credited` state before the first step, for one step's input x (of a batch, of all its streams)."""
         return self.begun(params, self.cell.start(params), x)
 
-    def begun(self, params, state, x):
+    def begun(self, params: Params, state: State, x: PyTree) -> Credited:
         """A state of the cell with no credit yet."""
         B = self._streams(x)
         if B is None:
@@ -74,17 +77,21 @@ class Online:
         credit = jax.eval_shape(self._credit, params, one, own)  # all zeros
         return Credited(state, jax.tree.map(lambda c: jnp.zeros((B, *c.shape), c.dtype), credit))
 
-    def step(self, params, credited, x, *keep):
+    def step(
+        self, params: Params, credited: Credited, x: PyTree, *keep: Bool[AnyArray, "*B"]
+    ) -> tuple[Credited, tuple[Float[Array, ""], Params]]:
         """One step: the slope of its loss, summed over the streams of a batch, and the credit after it."""
         B = self._streams(x)
         run, x = (masked(self._stream()), (x, *keep)) if keep else (self._stream(), x)
         if B is None:
             return run.step(params, credited, x)
         # not interned, for this run is another at each trace
-        credited, out = batch.__wrapped__(run, B).step(params, credited, x)
+        credited, out = inspect.unwrap(batch)(run, B).step(params, credited, x)
         return credited, jax.tree.map(lambda y: y.sum(0), out)
 
-    def __call__(self, params, state, xs, keep=None, *, key=None):
+    def __call__(
+        self, params: Params, state: State, xs: Steps, keep: Mask | None = None, *, key: Key | None = None
+    ) -> tuple[Float[Array, ""], Params, State]:
         plain = not isinstance(state, Credited)
         if key is not None and not plain:
             raise ValueError(
@@ -137,6 +144,6 @@ class Online:
         return self.algorithm.begin(flat(self.name, self.cell.one or self.cell, params_of, state_of, x), θ, s)
 
 
-def learner(name, cell, algorithm):
+def learner(name: str, cell: Cell, algorithm: Algorithm) -> Online:
     """The `Online` gradient of a cell with a loss, of one step or over whole sequences."""
     return Online(name, single(cell), algorithm)

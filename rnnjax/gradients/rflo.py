@@ -7,11 +7,11 @@ from rnnjax.compose.dropout import Shared
 from rnnjax.gradients.influence import influence
 from rnnjax.gradients.local import local
 from rnnjax.gradients.noise import needed
-from rnnjax.gradients.online import Algorithm, learner
+from rnnjax.gradients.online import Algorithm, Online, learner
 
 
 @interned
-def rflo(cell: Cell):
+def rflo(cell: Cell) -> Online:
     """Local eligibility traces, and learning signals through fixed random matrices in place of the weights' transposes.
 
         h' = (1 - a) h + a φ(x W + h U + b):   e' = (1 - a) e + a φ'(·) (x, h, 1),   dL/dU = ((∂L/∂y) Bᵀ) e'

@@ -2,11 +2,11 @@
 
 from rnnjax.cell import Cell, interned
 from rnnjax.gradients.influence import influence
-from rnnjax.gradients.online import learner
+from rnnjax.gradients.online import Online, learner
 
 
 @interned
-def rtrl(cell: Cell):
+def rtrl(cell: Cell) -> Online:
     """The exact gradient, forward in time: known at every step, in memory that does not grow with their number.
 
         J' = (∂s'/∂s) J + ∂s'/∂θ,   J = ∂s/∂θ (m, P)

@@ -2,11 +2,11 @@
 
 from rnnjax.cell import Cell, interned, sizes
 from rnnjax.gradients.influence import influence
-from rnnjax.gradients.online import learner
+from rnnjax.gradients.online import Online, learner
 
 
 @interned
-def snap(cell: Cell, n: int = 1):
+def snap(cell: Cell, n: int = 1) -> Online:
     """`rtrl` with the influence J = ∂s/∂θ kept only where a param reaches a number of the state within n steps.
 
         J' = ((∂s'/∂s) J + ∂s'/∂θ) * mask,   mask: where ∂s'/∂θ, for n = 2 also (∂s'/∂s) ∂s'/∂θ, ... can be non-zero

@@ -14,7 +14,7 @@ from rnnjax.loops.carry import placed, steps
 
 
 @interned
-def tbptt(cell: Cell, *, window: int, stride: int | None = None):
+def tbptt(cell: Cell, *, window: int, stride: int | None = None) -> Truncated:
     """The gradient of the mean loss with credit flowing back at most `window` steps.
 
     Time is cut into blocks of `stride` steps. The losses of each block flow back through the last `window` steps

@@ -6,14 +6,14 @@ import jax.numpy as jnp
 from rnnjax.cell import Cell, interned
 from rnnjax.compose.dropout import Noise
 from rnnjax.gradients.noise import sign
-from rnnjax.gradients.online import Algorithm, learner
+from rnnjax.gradients.online import Algorithm, Online, learner
 from rnnjax.loops.numbers import vector
 
 TINY = 1e-7
 
 
 @interned
-def uoro(cell: Cell):
+def uoro(cell: Cell) -> Online:
     """An unbiased estimate of the gradient by a random influence of rank one, at the cost of a step and its derivative.
 
         J = ∂s/∂θ ≈ u v,   u (m, 1),   v (1, P)

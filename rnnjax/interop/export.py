@@ -2,31 +2,33 @@
 
 import hashlib
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import jax
 import jax.export
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import PyTree, Shaped
 
 from rnnjax.cell import Cell, kind, sizes
 from rnnjax.interop import load
 from rnnjax.interop.plain import named, plain_programs
+from rnnjax.types import AnyArray, Location, Params
 
 CODES = {jnp.dtype(name): code for code, name in load.DTYPES.items()}
 
 
 def export(
-    path,
+    path: Location,
     model: Cell,
-    params: Any,
-    x: Any,
+    params: Params,
+    x: PyTree,
     *,
-    programs=("step",),
+    programs: Sequence[str] = ("step",),
     B: int | None = None,
     T: int | None = None,
-    platforms=("cpu", "cuda", "tpu"),
+    platforms: Sequence[str] = ("cpu", "cuda", "tpu"),
 ) -> None:
     """Write a model to the new folder `path`, for a process without rnnjax to run on streams.
 
@@ -130,7 +132,7 @@ def _described(program):
     return jax.tree.map(lambda x: f"{x.dtype}[{','.join(map(str, x.shape))}]", dict(takes=taken, gives=given))
 
 
-def safetensors(arrays):
+def safetensors(arrays: Mapping[str, Shaped[AnyArray, "..."]]) -> bytes:
     """The bytes of a safetensors file of {name: array}: a length, a header in JSON, and the numbers."""
     header, numbers, end = {}, [], 0
     for name, array in arrays.items():

@@ -2,19 +2,20 @@
 
 import os
 from collections.abc import Sequence
-from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jaxtyping import Shaped
 
 from rnnjax.cell import Cell
 from rnnjax.interop.keras_file import read
 from rnnjax.interop.keras_kinds import kind
 from rnnjax.interop.layers import fits, layers, rebuilt
+from rnnjax.types import AnyArray, Location, Params
 
 
-def load(source: Sequence | str | os.PathLike, model: Cell) -> Any:
+def load(source: Sequence[Shaped[AnyArray, "..."]] | Location, model: Cell) -> Params:
     """The params of `model` that hold the weights of a Keras model: outputs and gradients are then Keras'.
 
         W = kernel,  U = recurrent_kernel,  b = bias
@@ -56,7 +57,7 @@ def load(source: Sequence | str | os.PathLike, model: Cell) -> Any:
     return rebuilt(like, [_ours(one, own) for one, own in zip(sum(found, ()), weights)])
 
 
-def dump(params: Any, model: Cell, *, bias: bool = True) -> list[np.ndarray]:
+def dump(params: Params, model: Cell, *, bias: bool = True) -> list[Shaped[np.ndarray, "..."]]:
     """The list, for `set_weights`, of the Keras model that computes what `model` does with `params`.
 
     Of a GRU's two biases bias[0] holds our b, and bias[1] our d for the candidate, else zeros; `load` gives back the

@@ -48,8 +48,9 @@ def kind(where, model, own) -> Kind:
         if isinstance(own, GRUParams):
             shapes["bias"] = (2, 3 * m)
             return Kind(f"GRU({m})", shapes, _gru, _keras_gru, GATED | dict(reset_after=True))
-    if hasattr(own, "shape") and len(own.shape) == 2:
-        return Kind(f"Embedding{own.shape}", dict(embeddings=own.shape), lambda E: E, lambda E: (E,), {})
+    shape = getattr(own, "shape", ())
+    if len(shape) == 2:
+        return Kind(f"Embedding{shape}", dict(embeddings=shape), lambda E: E, lambda E: (E,), {})
     raise TypeError(
         f"{where}: model must be made of rnn, lstm, gru, reset_first_gru, dense and embed, but {model} has "
         f"{type(own).__name__}({', '.join(str(p.shape) for p in jax.tree.leaves(own))}). Keras has no such layer."

@@ -1,11 +1,12 @@
 """The layers of a model as other libraries count them, found in its params."""
 
 import jax
+from jaxtyping import PyTree
 
-from rnnjax.cell import Cell, PyTree, kind
+from rnnjax.cell import Cell, kind
 
 
-def layers(model: Cell, params: PyTree) -> list[tuple]:
+def layers(model: Cell | None, params: PyTree) -> list[tuple]:
     """The params of each layer that has any, in order: a tuple of one direction, or of two, forward first.
 
     What runs both ways is told from two layers in a row by how the model is made: `params` may be alike.
@@ -20,8 +21,8 @@ def layers(model: Cell, params: PyTree) -> list[tuple]:
     if type(params) is not tuple:
         return [(params,)]
     parts = _parts(model)
-    if len(parts) == 1 and _like(*parts, params):
-        return layers(*parts, params)
+    if len(parts) == 1 and _like(parts[0], params):
+        return layers(parts[0], params)
     if len(parts) == 2 and all(part.each is None for part in parts):
         return [params]
     return [layer for part, own in zip(parts or [None] * len(params), params) for layer in layers(part, own)]

@@ -3,6 +3,8 @@
 import functools
 import hashlib
 import json
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import jax
@@ -17,7 +19,7 @@ DTYPES |= {
 }
 
 
-def load(path, program="step"):
+def load(path: str | os.PathLike[str], program: str = "step") -> tuple[dict[str, jax.Array], Callable, Callable]:
     """Give `(params, start, run)` of a folder written by `rnnjax.interop.export`.
 
     - `params`: {name: array};
@@ -49,7 +51,7 @@ def load(path, program="step"):
     return jax.tree.map(_held, arrays(files["params.safetensors"])), start, run
 
 
-def arrays(content):
+def arrays(content: bytes) -> dict[str, np.ndarray]:
     """The arrays {name: array} in the bytes of a safetensors file: a length, a header in JSON, and their numbers."""
     begin = 8 + int.from_bytes(content[:8], "little")
     header = json.loads(content[8:begin])

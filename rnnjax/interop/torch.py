@@ -1,18 +1,21 @@
 """PyTorch's weights, both ways: `nn.RNN`, `nn.LSTM`, `nn.GRU`, their Cells, and what stands around them."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import jax
 import numpy as np
+from jaxtyping import Shaped
 
 from rnnjax.cell import Cell
 from rnnjax.cells.projected import ProjectedParams
 from rnnjax.interop.layers import fits, rebuilt
 from rnnjax.interop.tensors import array, described, read, size
 from rnnjax.interop.torch_layout import BIASES, ends, modules, ours, shapes, theirs
+from rnnjax.types import Location, Params
 
 
-def load(state_dict: Any, model: Cell, *, prefix: str | tuple[str, ...] = "") -> Any:
+def load(state_dict: Mapping[str, Any] | Location, model: Cell, *, prefix: str | tuple[str, ...] = "") -> Params:
     """The params of `model` that hold the weights of a PyTorch module: outputs and gradients are then PyTorch's.
 
         W = weight_ih.T,  U = weight_hh.T,  P = weight_hr.T,  b = bias_ih + bias_hh
@@ -59,7 +62,9 @@ def load(state_dict: Any, model: Cell, *, prefix: str | tuple[str, ...] = "") ->
     return rebuilt(like, found)
 
 
-def dump(params: Any, model: Cell, *, prefix: str | tuple[str, ...] = "", bias: bool = True) -> dict[str, np.ndarray]:
+def dump(
+    params: Params, model: Cell, *, prefix: str | tuple[str, ...] = "", bias: bool = True
+) -> dict[str, Shaped[np.ndarray, "..."]]:
     """The `state_dict`, as NumPy arrays, of the PyTorch module that computes what `model` does with `params`.
 
     Of PyTorch's two biases bias_ih holds our b, and bias_hh zeros (of a GRU, [0 0 d]), so that `load` gives back the

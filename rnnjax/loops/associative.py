@@ -4,14 +4,17 @@ import functools
 
 import jax
 
-from rnnjax.cell import kind
+from rnnjax.cell import Cell, kind
 from rnnjax.loops.carry import apart, before, begun, steps
 from rnnjax.loops.recurrence import recurrence
 from rnnjax.loops.rolled import rolled
 from rnnjax.loops.sharded import across, final
+from rnnjax.types import Params, State, Steps
 
 
-def associative(cell, params, state, xs, *, reverse=False, axis=None):
+def associative(
+    cell: Cell, params: Params, state: State, xs: Steps, *, reverse: bool = False, axis: str | None = None
+) -> tuple[State, Steps]:
     """Run a cell that promises `affine` over time-leading `xs` in about log₂ T parallel steps.
 
         s' = a s + b:   (a₂, b₂) ∘ (a₁, b₁) = (a₂ a₁, a₂ b₁ + b₂) is associative, so all states come from one scan

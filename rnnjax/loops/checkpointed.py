@@ -4,14 +4,24 @@ import math
 
 import jax
 
-from rnnjax.cell import sizes
+from rnnjax.cell import Cell, sizes
 from rnnjax.loops.carry import checked, placed, steps, typed
 from rnnjax.loops.deferred import deferred
 from rnnjax.loops.segments import even, segmented
 from rnnjax.loops.treeverse import treeverse
+from rnnjax.types import Params, State, Steps
 
 
-def checkpointed(cell, params, state, xs, *, reverse=False, segments=None, snapshots=None):
+def checkpointed(
+    cell: Cell,
+    params: Params,
+    state: State,
+    xs: Steps,
+    *,
+    reverse: bool = False,
+    segments: int | None = None,
+    snapshots: int | None = None,
+) -> tuple[State, Steps]:
     """Run `cell` over time-leading `xs` as `deferred` does, keeping a few states for the gradient and no more.
 
     The reverse pass runs steps forward anew, a segment at a time, and holds the activations of one. Of T steps

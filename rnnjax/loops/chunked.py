@@ -3,14 +3,17 @@
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cell import sizes
+from rnnjax.cell import Cell, sizes
 from rnnjax.loops.associative import associative
 from rnnjax.loops.carry import begun, steps
 from rnnjax.loops.rolled import rolled
 from rnnjax.loops.segments import even, segmented
+from rnnjax.types import Params, State, Steps
 
 
-def chunked(cell, params, state, xs, *, size=None, reverse=False):
+def chunked(
+    cell: Cell, params: Params, state: State, xs: Steps, *, size: int | None = None, reverse: bool = False
+) -> tuple[State, Steps]:
     """Run a cell that promises `chunk` or `affine` over time-leading `xs`, `size` steps at once.
 
     Within a chunk steps run in parallel: by `chunk`, products over pairs of steps, if the cell promises it, as those

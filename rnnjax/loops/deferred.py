@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from jax.custom_derivatives import SymbolicZero
 
+from rnnjax.cell import Cell
 from rnnjax.loops.carry import before, checked, placed, steps, typed
 from rnnjax.loops.credit import entrances, passed_on
 from rnnjax.loops.equations import CARRIED, CUTTING, FIXED, GIVEN, alive, bind, evaluate, read, variables
@@ -13,9 +14,12 @@ from rnnjax.loops.products import beside, hoisted, product, regular
 from rnnjax.loops.rolled import rolled
 from rnnjax.loops.tangents import kept, over_time, reads
 from rnnjax.loops.trace import trace
+from rnnjax.types import Params, State, Steps
 
 
-def deferred(cell, params, state, xs, *, reverse=False, unroll=1):
+def deferred(
+    cell: Cell, params: Params, state: State, xs: Steps, *, reverse: bool = False, unroll: int = 1
+) -> tuple[State, Steps]:
     """Run `cell` over time-leading `xs` as `rolled` does, in less time and memory. The loop of `scan` by default.
 
     The step is traced to its equations. Those of the params alone, and of what each step leaves as it was in the

@@ -38,8 +38,8 @@ def masked(cell: Cell) -> Cell:
         state, ys = cell.chunk(params, state, xs, keep)
         return state, select(keep, ys)
 
-    promises = dict(affine=cell.affine and affine, chunk=cell.chunk and chunk)
-    return Cell(cell.init, cell.start, step, **promises, one=cell.one and masked(cell.one))
+    one = cell.one and masked(cell.one)
+    return Cell(cell.init, cell.start, step, affine=cell.affine and affine, chunk=cell.chunk and chunk, one=one)
 
 
 def _opened(x):

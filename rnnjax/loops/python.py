@@ -3,10 +3,12 @@
 import jax
 import jax.numpy as jnp
 
+from rnnjax.cell import Cell
 from rnnjax.loops.carry import checked, steps
+from rnnjax.types import Params, State, Steps
 
 
-def python(cell, params, state, xs, *, reverse=False):
+def python(cell: Cell, params: Params, state: State, xs: Steps, *, reverse: bool = False) -> tuple[State, Steps]:
     """Run `cell` over time-leading `xs` one step after another, without `lax.scan`. Slow to compile; exact.
 
     >>> rnnjax.python(rnnjax.lift(lambda x: x + 1), (), (), jnp.arange(3))

@@ -2,10 +2,14 @@
 
 import jax
 
+from rnnjax.cell import Cell
 from rnnjax.loops.carry import checked, placed, steps
+from rnnjax.types import Params, State, Steps
 
 
-def rolled(cell, params, state, xs, *, reverse=False, unroll=1):
+def rolled(
+    cell: Cell, params: Params, state: State, xs: Steps, *, reverse: bool = False, unroll: int = 1
+) -> tuple[State, Steps]:
     """Run `cell` over time-leading `xs` with `jax.lax.scan`.
 
     `reverse=True` runs from the last step to the first, with ys in the order of xs. `unroll` steps share one

@@ -1,13 +1,16 @@
 """`scan(cell)`: a cell of one step becomes a cell over whole sequences."""
 
+from typing import Any
+
 from rnnjax.cell import Cell, interned, one_step
+from rnnjax.loops import Loop
 from rnnjax.loops.deferred import deferred
 from rnnjax.loops.masked import masked, select
 from rnnjax.loops.rolled import rolled
 
 
 @interned
-def scan(cell: Cell, loop=deferred, **options) -> Cell:
+def scan(cell: Cell, loop: Loop = deferred, **options: Any) -> Cell:
     """Run a cell over time: `step(params, state, xs, keep=None) -> (state, ys)`, time leading.
 
         ys[t]: state, y = cell.step(params, state, xs[t])   for t = 0 ... T-1

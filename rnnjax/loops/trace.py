@@ -52,7 +52,8 @@ def trace(step: Callable, params: Any, state: Any, x: Any):
         return None
     weights = [v for v in count([eqn for kind in later for eqn in kind], jaxpr.outvars) if level[v] == FIXED]
     uses = count(eqns, jaxpr.outvars)
-    equations = Equations(fixed, *later, [*jaxpr.constvars, *params], state, x, after, y, weights, level, uses)
+    given, carried = later
+    equations = Equations(fixed, given, carried, [*jaxpr.constvars, *params], state, x, after, y, weights, level, uses)
     return equations, [*closed.consts, *leaves[:first]], trees[0].children()[1], moving
 
 

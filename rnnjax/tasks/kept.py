@@ -7,6 +7,7 @@ import json
 import platform
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 import jax
 
@@ -14,6 +15,7 @@ import rnnjax
 from rnnjax.cell import Cell
 from rnnjax.data import Vocabulary
 from rnnjax.tasks import TASKS, language
+from rnnjax.tasks.config import Config
 from rnnjax.tasks.options import Options
 from rnnjax.tasks.recipe import Recipe
 from rnnjax.train import begin
@@ -68,7 +70,7 @@ def unchanged(run: Run, fixed: dict) -> None:
             )
 
 
-def trained(run: Run, recipe: Recipe):
+def trained(run: Run, recipe: Recipe | language.Learner):
     """The params of a run's newest checkpoint."""
     like = jax.eval_shape(lambda: begin(recipe, recipe.optimizer, jax.random.key(0)))  # costs no compiling
     return run.checkpoints.load(like).params
@@ -76,7 +78,7 @@ def trained(run: Run, recipe: Recipe):
 
 def language_model(where: str, run: Run) -> tuple[Cell, Vocabulary, object]:
     """The network, vocabulary and trained params of a run of the task `language`, without its text."""
-    asked = options(run)
+    asked = cast(Config, options(run))
     if run.config["task"] != "language":
         raise ValueError(f"{where}: the run must be of the task language, but it is of {run.config['task']}.")
     with understood(run):

@@ -14,7 +14,7 @@ from rnnjax.tasks.config import Config
 from rnnjax.tasks.corpus import corpus
 from rnnjax.tasks.options import adam
 from rnnjax.tasks.recipe import Recipe
-from rnnjax.tasks.sampling import sample, stream
+from rnnjax.tasks.sampling import Taste, sample, stream
 from rnnjax.tasks.scores import network_bits, ngram_bits, per_character, predicting
 
 SMOKE = dict(m=32, steps=20, every=20)
@@ -70,14 +70,16 @@ def recipe(config: Config) -> Recipe:
     cell, init, start, optimizer = learner(config, len(text.vocabulary))
 
     def measure(params, part):
-        return {"bits a character": network_bits(network, params, text, part, streams=1 if part == "test" else 16)}
+        bits = network_bits(network, params, text, part, streams=1 if part == "test" else 16)
+        perplexity = 2 ** (bits * text.characters[part] / len(getattr(text, part)))
+        return {"bits a character": bits} | ({"perplexity": perplexity} if config.unit in ("word", "token") else {})
 
     def baselines(part):
         orders = (5, 8) if part == "test" else (5,)
         return {f"{order}-gram Kneser-Ney": ngram_bits(text, part, order=order) for order in orders}
 
     def show(params):
-        written = "".join(sampled(network, text.vocabulary, params, "\n", 1.0, 300, 0))
+        written = "".join(sampled(network, text.vocabulary, params, "\n", Taste(), 300, 0))
         return f"A sample at temperature 1:\n{written}"
 
     return Recipe(
@@ -100,13 +102,13 @@ def recipe(config: Config) -> Recipe:
     )
 
 
-def sampled(network, vocabulary, params, prompt, temperature, length, seed):
+def sampled(network, vocabulary, params, prompt, taste, length, seed):
     """The prompt, then `length` symbols of text in pieces."""
     ids = vocabulary.encode(prompt)
     unknown = () if vocabulary.unit == "byte" else (0,)
     if any(i in unknown for i in ids) and prompt.strip():
         raise ValueError(f"sample: the prompt must use {vocabulary.unit}s of the run's text, but one is new. Reword.")
-    drawn = sample(network, params, ids, key=jax.random.key(seed), temperature=temperature, silent=unknown)
+    drawn = sample(network, params, ids, key=jax.random.key(seed), taste=taste, silent=unknown)
     new = itertools.islice(drawn, length)
     if vocabulary.unit == "jamo":  # a jamo drawn may complete the prompt's last syllable
         new, prompt = itertools.chain(vocabulary.encode(prompt.lstrip("\n")).tolist(), new), ""

@@ -5,6 +5,7 @@ from pathlib import Path
 import jax
 
 from rnnjax.train.update import Training
+from rnnjax.types import Location
 
 try:
     from orbax.checkpoint import v1 as ocp
@@ -18,9 +19,9 @@ class Checkpoints:
     Orbax writes each to a temporary name first, so that a run killed while saving still has the one before.
     """
 
-    def __init__(self, directory, *, keep: int = 2):
+    def __init__(self, directory: Location, *, keep: int = 2) -> None:
         latest = ocp.training.preservation_policies.LatestN(keep)
-        self.orbax = ocp.training.Checkpointer(Path(directory).absolute(), preservation_policy=latest)
+        self.orbax = ocp.training.Checkpointer(Path(directory).absolute(), preservation_policy=latest)  # pyright: ignore[reportArgumentType]
 
     def save(self, training: Training) -> None:
         """Write `training` under its step, unless it is there already."""

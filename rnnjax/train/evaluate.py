@@ -1,13 +1,16 @@
 """The loss on data that was not trained on."""
 
 import functools
+from collections.abc import Iterable
 
 import jax
 
 from rnnjax.cell import Cell
+from rnnjax.data.windows import Windows
+from rnnjax.types import Params, Steps
 
 
-def evaluate(cell: Cell, params, batches) -> float:
+def evaluate(cell: Cell, params: Params, batches: Iterable[tuple[Steps, Steps]] | Windows) -> float:
     """The mean loss a step of `cell` (a cell with a loss) over `batches`, time-leading (xs, targets).
 
     The state starts fresh and is carried from batch to batch, and dropout is silent. Compiled once for each shape.

@@ -1,7 +1,19 @@
 """The training loop."""
 
+from collections.abc import Callable, Iterator
+from typing import Any
 
-def fit(update, training, batch_at, steps, *, restart=None):
+from rnnjax.train.update import Metrics, Training
+
+
+def fit(
+    update: Callable[..., tuple[Training, Metrics]],
+    training: Training,
+    batch_at: Callable[[int], tuple[Any, ...]],
+    steps: int,
+    *,
+    restart: Callable[[int, Training], Training] | None = None,
+) -> Iterator[tuple[Training, Metrics]]:
     """Train up to `steps`, and yield `(training, metrics)` after every update.
 
     Args:

@@ -1,15 +1,16 @@
 """Learning at every step."""
 
 import jax
+import optax
 
 from rnnjax.gradients.bptt import some
 from rnnjax.gradients.lookback import Truncated
 from rnnjax.gradients.online import Credited, Online
 from rnnjax.loops.carry import steps
-from rnnjax.train.update import stepped
+from rnnjax.train.update import Update, stepped
 
 
-def online(grad: Online | Truncated, optimizer):
+def online(grad: Online | Truncated, optimizer: optax.GradientTransformation) -> Update:
     """The function `(training, xs, keep=None) -> (training, metrics)`: at each step of xs a gradient and an update.
 
     Args:

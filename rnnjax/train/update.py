@@ -1,31 +1,40 @@
 """One step of training, compiled once."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 import optax
+from jaxtyping import Array, Float, Int, PyTree
 
 from rnnjax.cell import Cell
+from rnnjax.types import Begins, Gradient, Key, Mask, Params, State, Steps
 
 
 class Training(NamedTuple):
     """All that training carries from step to step; a pytree, so a checkpoint of it is the whole run."""
 
-    params: Any
-    optimizer: Any
-    state: Any
-    step: jax.Array
+    params: Params
+    optimizer: PyTree
+    state: State
+    step: Int[Array, ""]
 
 
 class Metrics(NamedTuple):
-    """What an update tells: the mean loss and the gradient's global norm before the optimizer, both scalars."""
+    """What an update tells, or each of many: the mean loss and the gradient's global norm before the optimizer."""
 
-    loss: jax.Array
-    gradient: jax.Array
+    loss: Float[Array, "*updates"]
+    gradient: Float[Array, "*updates"]
 
 
-def begin(cell: Cell, optimizer: optax.GradientTransformation, key: jax.Array, *x) -> Training:
+@runtime_checkable
+class Update(Protocol):
+    """A step of training, or of `online` many, which takes the training it is given out of use."""
+
+    def __call__(self, training: Training, xs: Steps, keep: Mask | None = None) -> tuple[Training, Metrics]: ...
+
+
+def begin(cell: Cell | Begins, optimizer: optax.GradientTransformation, key: Key, *x: PyTree) -> Training:
     """A training at step 0: fresh params, and the cell's start; that of an online gradient takes one step's input x."""
 
     def fresh(key):
@@ -35,7 +44,7 @@ def begin(cell: Cell, optimizer: optax.GradientTransformation, key: jax.Array, *
     return jax.jit(fresh)(key)
 
 
-def update(grad, optimizer: optax.GradientTransformation):
+def update(grad: Gradient, optimizer: optax.GradientTransformation) -> Update:
     """The function `(training, xs, keep=None) -> (training, metrics)`: a gradient, then one step of the optimizer.
 
     Args:

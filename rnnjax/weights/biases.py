@@ -4,11 +4,12 @@ import jax
 import jax.numpy as jnp
 
 from rnnjax.cell import interned
+from rnnjax.types import Initializer
 from rnnjax.weights.called import called
 
 
 @interned
-def forget(value):
+def forget(value: float) -> Initializer:
     """Biases of an LSTM (gates i f g o): the forget gate's `value`, the rest 0 (Gers et al. 2000)."""
 
     def draw(key, shape, dtype=float):
@@ -19,7 +20,7 @@ def forget(value):
 
 
 @interned
-def biases(*gates):
+def biases(*gates: float | Initializer) -> Initializer:
     """Biases gate by gate, in the order of the gates: for each a number, or an initialiser.
 
     >>> rnnjax.janet(3, 4, bias=rnnjax.weights.biases(rnnjax.weights.lasting(784), 0))
@@ -36,7 +37,7 @@ def biases(*gates):
 
 
 @interned
-def lasting(longest):
+def lasting(longest: float) -> Initializer:
     """log U(1, longest - 1): the bias of a gate σ(b) that keeps a cell for 2 to `longest` steps, as `chrono` says."""
 
     def draw(key, shape, dtype=float):
@@ -46,15 +47,17 @@ def lasting(longest):
 
 
 @interned
-def spaced(low, high):
+def spaced(low: float, high: float) -> Initializer:
     """From `low` to `high` in even steps over the units (the forget gates of Beck et al. 2024)."""
-    return called(
-        lambda key, shape, dtype=float: jnp.linspace(low, high, *shape, dtype=dtype), f"spaced({low}, {high})"
-    )
+
+    def draw(key, shape, dtype=float):
+        return jnp.linspace(low, high, *shape, dtype=dtype)
+
+    return called(draw, f"spaced({low}, {high})")
 
 
 @interned
-def chrono(longest, *, gru=None):
+def chrono(longest: float, *, gru: int | None = None) -> Initializer:
     """Biases that make an LSTM, or with `gru=m` a GRU of m units, remember for 1 to `longest` steps.
 
         b_f = log u,   b_i = -b_f,   u ~ U(1, longest - 1);   of a GRU b_z = log u;   all else 0
@@ -90,4 +93,4 @@ def chrono(longest, *, gru=None):
     return called(draw, f"chrono({longest})" if gru is None else f"chrono({longest}, gru={gru})")
 
 
-open_forget = forget(1.0)
+open_forget: Initializer = forget(1.0)

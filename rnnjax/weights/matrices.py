@@ -2,20 +2,22 @@
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from rnnjax.cell import interned
+from rnnjax.types import Initializer, Key
 from rnnjax.weights.called import called
 
-glorot = jax.nn.initializers.glorot_uniform()
-lecun = jax.nn.initializers.lecun_uniform()
-fan_in = jax.nn.initializers.variance_scaling(1.0, "fan_in", "normal")
-positive = jax.nn.initializers.uniform(1.0)
-orthogonal = jax.nn.initializers.orthogonal()
-zeros = jax.nn.initializers.zeros
-small = jax.nn.initializers.normal(0.1)
+glorot: Initializer = jax.nn.initializers.glorot_uniform()
+lecun: Initializer = jax.nn.initializers.lecun_uniform()
+fan_in: Initializer = jax.nn.initializers.variance_scaling(1.0, "fan_in", "normal")
+positive: Initializer = jax.nn.initializers.uniform(1.0)
+orthogonal: Initializer = jax.nn.initializers.orthogonal()
+zeros: Initializer = jax.nn.initializers.zeros
+small: Initializer = jax.nn.initializers.normal(0.1)
 
 
-def per_gate(init, gates):
+def per_gate(init: Initializer, gates: int) -> Initializer:
     """Draw each gate's block of a fused `(n, gates * m)` weight by itself.
 
     Drawn as one, an orthogonal `(m, 4m)` matrix leaves each gate a quarter of its energy, and a Glorot one
@@ -30,7 +32,9 @@ def per_gate(init, gates):
     return draw
 
 
-def fused(key, gates, n, m, weight, recurrent, bias):
+def fused(
+    key: Key, gates: int, n: int, m: int, weight: Initializer, recurrent: Initializer, bias: Initializer
+) -> tuple[Float[Array, "{n} {gates*m}"], Float[Array, "{m} {gates*m}"], Float[Array, " {gates*m}"]]:
     """W (n, gates * m), U (m, gates * m) and b (gates * m,) of a gated cell, the matrices drawn `per_gate`."""
     W, U, b = jax.random.split(key, 3)
     width = gates * m
@@ -38,7 +42,7 @@ def fused(key, gates, n, m, weight, recurrent, bias):
 
 
 @interned
-def uniform(scale):
+def uniform(scale: float) -> Initializer:
     """Uniform on (-scale, scale), for weights and biases alike (Zaremba et al. 2014; PyTorch at 1/√m)."""
 
     def draw(key, shape, dtype=float):
@@ -48,7 +52,7 @@ def uniform(scale):
 
 
 @interned
-def identity(scale=1.0):
+def identity(scale: float = 1.0) -> Initializer:
     """`scale` times the identity, of a recurrent weight: the IRNN (Le et al. 2015, arXiv 1504.00941) has relu over it.
 
     >>> rnnjax.rnn(3, 4, jax.nn.relu, recurrent=rnnjax.weights.identity())

@@ -1,8 +1,12 @@
 """How far credit reaches, as curves over the lag."""
 
+from collections.abc import Mapping
+
 import numpy as np
 
+from rnnjax.diagnostics.flow import Flow
 from rnnjax.diagnostics.pictures.figure import blank
+from rnnjax.types import Location
 
 # Okabe & Ito's colour-blind-safe palette, and dashes for those who see no colours
 COLOURS = "#D55E00", "#0072B2", "#56B4E9", "#009E73", "#000000", "#CC79A7", "#E69F00"
@@ -10,7 +14,7 @@ DASHES = "-", "--", "-.", ":"
 DEEPEST = 1e-9  # of the top: what is below runs out of the picture
 
 
-def flows(path, named, *, title="") -> None:
+def flows(path: Location, named: Mapping[str, Flow], *, title: str = "") -> None:
     """Draw {label: Flow} of several models into a PNG file: gradient norms over the lag, on a logarithmic axis.
 
     Left ‖∂L_T/∂s_{T-k}‖, right ‖∂s_T/∂s_{T-k}‖. The first model is drawn boldly.

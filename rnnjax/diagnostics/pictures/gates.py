@@ -1,11 +1,14 @@
 """Gates over the symbols of a sentence, as heatmaps."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from matplotlib import font_manager
 
+from rnnjax.diagnostics.gates import Gate
 from rnnjax.diagnostics.pictures.figure import blank
+from rnnjax.types import Location
 
 UNITS = 24  # of a gate, at most
 SHOWN = {"\n": "↵", " ": "␣", "\t": "⇥"}
@@ -18,7 +21,7 @@ TITLES = {
 }  # fmt: skip
 
 
-def gates(path, found, symbols, *, title="") -> None:
+def gates(path: Location, found: Sequence[Gate], symbols: Sequence[str], *, title: str = "") -> None:
     """Draw gates (from `activations`) over the T symbols read into a PNG file: a panel a gate, a row a unit.
 
     Units are in the order of how much they change from step to step, over all gates of their layer, the slowest on top;
@@ -41,6 +44,7 @@ def gates(path, found, symbols, *, title="") -> None:
         axes.set_yticks(ticks, [str(units[i]) for i in ticks], fontsize=7)
         axes.set_ylabel("unit" if len(units) == len(rows) else f"{len(units)} of {len(rows)} units", fontsize=9)
         axes.tick_params(axis="x", length=0)
+    axes = panels[-1]
     labels, fonts = _drawable([SHOWN.get(symbol, symbol) for symbol in symbols])
     axes.set_xticks(range(len(labels)), labels, fontfamily=fonts, fontsize=9)
     if max(map(len, labels)) > 1:

@@ -1,19 +1,23 @@
 """A network unrolled over time, as boxes and arrows."""
 
+from typing import Any
+
 import jax
 from matplotlib.patches import FancyBboxPatch
 
 from rnnjax.cell import Cell
 from rnnjax.diagnostics.layers import layers
 from rnnjax.diagnostics.pictures.figure import blank
+from rnnjax.types import Location
 
 TIMES = "t-1", "t", "t+1"
 APART, WIDE, HIGH = 4.6, 2.7, 0.56  # between the boxes of two steps, and of a box
 ARROW = dict(arrowstyle="-|>", lw=1.4, shrinkA=0, shrinkB=0, color="#333333", mutation_scale=13)
-CARRYING, PLAIN = dict(fc="#CFE6F5", ec="#0072B2"), dict(fc="#F0F0F0", ec="#777777")
+CARRYING: dict[str, Any] = dict(fc="#CFE6F5", ec="#0072B2")
+PLAIN: dict[str, Any] = dict(fc="#F0F0F0", ec="#777777")
 
 
-def network(path, cell: Cell, *, title="") -> None:
+def network(path: Location, cell: Cell, *, title: str = "") -> None:
     """Draw a model unrolled over three steps into a PNG file: its layers as boxes, and what flows between them.
 
     Blue layers carry a state from step to step, grey ones none.

@@ -1,14 +1,15 @@
 """A model here as a module of Flax Linen."""
 
-from collections.abc import Callable
-
 import jax
 from flax import linen as nn
 from flax import serialization
+from jaxtyping import Int, PyTree, Shaped
 
 from rnnjax.cell import Cell
 from rnnjax.interop.drop_in import chosen, noisy, over_time, run
+from rnnjax.loops import Loop
 from rnnjax.loops.deferred import deferred
+from rnnjax.types import AnyArray, Key, State
 
 
 class Recurrent(nn.Module):
@@ -39,7 +40,7 @@ class Recurrent(nn.Module):
     """
 
     cell: Cell
-    loop: Callable = deferred
+    loop: Loop = deferred
     num_feature_axes: int = 1
     time_major: bool = False
     return_carry: bool = False
@@ -50,17 +51,17 @@ class Recurrent(nn.Module):
     @nn.compact
     def __call__(
         self,
-        inputs,
+        inputs: PyTree[Shaped[AnyArray, "..."]],
         *,
-        initial_carry=None,
-        init_key=None,
-        seq_lengths=None,
+        initial_carry: State | None = None,
+        init_key: Key | None = None,
+        seq_lengths: Int[AnyArray, "..."] | None = None,
         return_carry: bool | None = None,
         time_major: bool | None = None,
         reverse: bool | None = None,
         keep_order: bool | None = None,
         deterministic: bool | None = None,
-    ):
+    ) -> PyTree:
         model = over_time("linen.Recurrent", self.cell, self.loop)
         like = jax.eval_shape(model.init, jax.random.key(0))
         params = self.param("cell", lambda key: serialization.to_state_dict(model.init(key)))

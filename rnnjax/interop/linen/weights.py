@@ -1,16 +1,18 @@
 """Weights of Flax Linen, both ways."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypeAlias
 
 import jax
 from flax import core
 
 from rnnjax.cell import Cell
 from rnnjax.interop import flax_weights
+from rnnjax.types import Params
+
+Variables: TypeAlias = core.FrozenDict[str, Any] | dict[str, Any]
 
 
-def load(variables: Mapping[str, Any], model: Cell):
+def load(variables: Variables, model: Cell) -> Params:
     """The params of `model` with the weights of Linen's `LSTMCell`, `OptimizedLSTMCell`, `GRUCell` or `SimpleCell`.
 
     Args:
@@ -34,7 +36,7 @@ def load(variables: Mapping[str, Any], model: Cell):
     return flax_weights.load("linen.load", _arrays(variables), like)
 
 
-def dump(params, variables: Mapping[str, Any]) -> dict[str, Any]:
+def dump(params: Params, variables: Variables) -> dict[str, Any]:
     """Variables for Linen's cell, or what holds it, with these params: the inverse of `load`, which shows it.
 
     `variables` are such as the module's own `init` gives, and stay as they were. Raises as `load` does.

@@ -1,6 +1,7 @@
 """A cell of Flax NNX as a cell here."""
 
 import functools
+from collections.abc import Callable
 
 from flax import nnx
 
@@ -8,7 +9,7 @@ from rnnjax.calls import alike
 from rnnjax.cell import Cell
 
 
-def cell(flax_cell) -> Cell:
+def cell(flax_cell: nnx.Module | Callable[..., nnx.Module]) -> Cell:
     """A cell of Flax NNX, such as `nnx.LSTMCell`, as a `Cell`, for every loop and gradient here.
 
     Args:

@@ -2,10 +2,13 @@
 
 import jax
 from flax import nnx
+from jaxtyping import Int, PyTree, Shaped
 
 from rnnjax.cell import Cell
 from rnnjax.interop.drop_in import chosen, noisy, over_time, run
+from rnnjax.loops import Loop
 from rnnjax.loops.deferred import deferred
+from rnnjax.types import AnyArray, Params, State
 
 
 class Recurrent(nnx.Module):
@@ -45,16 +48,16 @@ class Recurrent(nnx.Module):
         self,
         cell: Cell,
         *,
-        loop=deferred,
+        loop: Loop = deferred,
         num_feature_axes: int = 1,
         time_major: bool = False,
         return_carry: bool = False,
         reverse: bool = False,
         keep_order: bool = False,
         deterministic: bool = False,
-        params=None,
+        params: Params | None = None,
         rngs: nnx.Rngs,
-    ):
+    ) -> None:
         self.cell = over_time("nnx.Recurrent", cell, loop)
         params = self.cell.init(rngs.params()) if params is None else params
         self.params = nnx.data(jax.tree.map(nnx.Param, params))
@@ -68,17 +71,17 @@ class Recurrent(nnx.Module):
 
     def __call__(
         self,
-        inputs,
+        inputs: PyTree[Shaped[AnyArray, "..."]],
         *,
-        initial_carry=None,
-        seq_lengths=None,
+        initial_carry: State | None = None,
+        seq_lengths: Int[AnyArray, "..."] | None = None,
         return_carry: bool | None = None,
         time_major: bool | None = None,
         reverse: bool | None = None,
         keep_order: bool | None = None,
         deterministic: bool | None = None,
-        rngs=None,
-    ):
+        rngs: nnx.Rngs | None = None,
+    ) -> PyTree:
         carry, ys = run(
             "nnx.Recurrent",
             self.cell,
@@ -94,11 +97,11 @@ class Recurrent(nnx.Module):
         )
         return (carry, ys) if chosen(return_carry, self.return_carry) else ys
 
-    def weights(self):
+    def weights(self) -> Params:
         """The params as `cell` has them."""
         return jax.tree.map(lambda p: p[...], self.params, is_leaf=lambda p: isinstance(p, nnx.Variable))
 
-    def set_view(self, deterministic: bool | None = None):
+    def set_view(self, deterministic: bool | None = None) -> None:
         """What `nnx.view` may set."""
         self.deterministic = chosen(deterministic, self.deterministic)
 

@@ -5,9 +5,10 @@ from flax import nnx
 
 from rnnjax.cell import Cell
 from rnnjax.interop import flax_weights
+from rnnjax.types import Params
 
 
-def load(flax_cell, model: Cell):
+def load(flax_cell: nnx.Module | nnx.State, model: Cell) -> Params:
     """The params of `model` with the weights of Flax's: `LSTMCell`, `OptimizedLSTMCell`, `GRUCell` or `SimpleCell`.
 
     Args:
@@ -33,7 +34,7 @@ def load(flax_cell, model: Cell):
     return flax_weights.load("nnx.load", _arrays(flax_cell), like)
 
 
-def dump(params, flax_cell: nnx.Module) -> None:
+def dump(params: Params, flax_cell: nnx.Module) -> None:
     """Write the params of a model into Flax's cell, or what holds it: the inverse of `load`, which shows it.
 
     Raises as `load` does, before anything is changed, and `ValueError` for a `d` other than 0 into `nnx.GRUCell`.

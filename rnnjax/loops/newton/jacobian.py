@@ -1,10 +1,11 @@
 """The Jacobian of a step by its state: a matrix, or its diagonal; and how such are multiplied."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Inexact
 
 from rnnjax.cell import wide
 
@@ -13,7 +14,7 @@ class Jacobian(NamedTuple):
     """One way to write the Jacobians ∂f/∂s of steps.
 
     - `of: matrix -> J`, what is kept of a (D, D) matrix;
-    - `one: D -> J`, the identity;
+    - `one: D, dtype -> J`, the identity;
     - `times: J, J -> J`, `on: J, s -> s`, products;
     - `flipped: J -> J`, the transpose; `under: J, K -> J⁻¹ K`.
 
@@ -24,17 +25,19 @@ class Jacobian(NamedTuple):
     """
 
     name: str
-    of: Callable
-    one: Callable
-    times: Callable
-    on: Callable
-    flipped: Callable
-    under: Callable
+    of: Callable[[Array], Array]
+    one: Callable[[int, Any], Array]
+    times: Callable[[Array, Array], Array]
+    on: Callable[[Array, Array], Array]
+    flipped: Callable[[Array], Array]
+    under: Callable[[Array, Array], Array]
 
-    def __repr__(self):
+    def __repr__(self) -> str:
         return self.name
 
-    def taken(self, f, s):
+    def taken(
+        self, f: Callable[[Array], Array], s: Inexact[Array, " D"]
+    ) -> tuple[Inexact[Array, " D"], Inexact[Array, "D ..."]]:
         """f(s), and the Jacobian of f there."""
 
         def twice(s):

@@ -1,9 +1,21 @@
 """The linear recurrence s' = J s + b, step by step or in parallel."""
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 import jax
+from jaxtyping import Array, Inexact
+
+from rnnjax.loops.newton.jacobian import Jacobian
+
+Linear: TypeAlias = Callable[
+    [Jacobian, Inexact[Array, "T ..."], Inexact[Array, "T D"], Inexact[Array, " D"]], Inexact[Array, "T D"]
+]
 
 
-def stepwise(jacobian, J, b, first):
+def stepwise(
+    jacobian: Jacobian, J: Inexact[Array, "T ..."], b: Inexact[Array, "T D"], first: Inexact[Array, " D"]
+) -> Inexact[Array, "T D"]:
     """All s' = J s + b from `first`, one after another: of D numbers, D² products a step."""
 
     def body(s, now):
@@ -14,7 +26,9 @@ def stepwise(jacobian, J, b, first):
     return jax.lax.scan(body, first, (J, b))[1]
 
 
-def parallel(jacobian, J, b, first):
+def parallel(
+    jacobian: Jacobian, J: Inexact[Array, "T ..."], b: Inexact[Array, "T D"], first: Inexact[Array, " D"]
+) -> Inexact[Array, "T D"]:
     """The same in about 2 log₂ T steps, of D³ products each."""
 
     def compose(one, other):

@@ -1,17 +1,20 @@
 """Newton's method for the states of all steps: the loop, and the loop with a report."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 
-from rnnjax.cell import kind, sizes
+from rnnjax.cell import Cell, kind, sizes
 from rnnjax.loops.carry import begun, steps
 from rnnjax.loops.newton.jacobian import Jacobian, full_jacobian
-from rnnjax.loops.newton.linear import parallel, stepwise
+from rnnjax.loops.newton.linear import Linear, parallel, stepwise
 from rnnjax.loops.newton.streams import Solution, streams
 from rnnjax.loops.rolled import rolled
+from rnnjax.types import Params, State, Steps
 
 
-def newton(cell, params, state, xs, **options):
+def newton(cell: Cell, params: Params, state: State, xs: Steps, **options: Any) -> tuple[State, Steps]:
     """Run any cell over time-leading `xs` in parallel over time, by Newton's method for all its states at once.
 
         s'_t = f(s_(t-1), x_t) + J_t (s'_(t-1) - s_(t-1)),   J_t = ∂f/∂s at s_(t-1)
@@ -41,9 +44,10 @@ def newton(cell, params, state, xs, **options):
 
 
 def solve(
-    cell, params, state, xs, *, reverse=False, jacobian=full_jacobian, damping=0.0, tolerance=None, most=100,
-    size=None, linear=None,
-):  # fmt: skip
+    cell: Cell, params: Params, state: State, xs: Steps, *,
+    reverse: bool = False, jacobian: Jacobian = full_jacobian, damping: float = 0.0, tolerance: float | None = None,
+    most: int = 100, size: int | None = None, linear: Linear | None = None,
+) -> Solution:  # fmt: skip
     """Run a cell as the loop `newton` does, and report how it went: a `Solution`.
 
     Args:

@@ -1,13 +1,15 @@
 """A batch of streams as vectors, solved, and as states again."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Bool, Float, Int
 
 from rnnjax.loops.newton.implicit import implicit
 from rnnjax.loops.newton.iterate import iterate
 from rnnjax.loops.numbers import vector
+from rnnjax.types import State, Steps
 
 HELD = {"cpu": 2**24}  # bytes of Jacobians at a time
 
@@ -20,11 +22,11 @@ class Solution(NamedTuple):
     - `converged`: whether that is within the tolerance. If it is not for any stream, all have been run in sequence.
     """
 
-    state: Any
-    ys: Any
-    iterations: jax.Array
-    residual: jax.Array
-    converged: jax.Array
+    state: State
+    ys: Steps
+    iterations: Int[Array, ""]
+    residual: Float[Array, "*B"]
+    converged: Bool[Array, "*B"]
 
 
 def streams(cell, params, state, xs, *, linear, size, **options):
