@@ -54,7 +54,6 @@ def test_what_a_step_sees():
 @pytest.mark.parametrize(
     "options",
     [
-        dict(),
         dict(order="permuted", model="lru", readout="state"),
         dict(model="feedforward"),
     ],
@@ -70,8 +69,12 @@ def test_begins_at_chance_and_learns(data, options):
 
 def test_deep_and_noisy(data):
     """Every readout and layer takes part: no gradient is zero throughout."""
-    for options in dict(layers=2, dropout=0.1, readout="mean"), dict(layers=2, dropout=0.1, model="feedforward"):
-        recipe = images.recipe(small(data, order="pixels", m=4, **options))
+    for options in (
+        dict(layers=2, dropout=0.1),
+        dict(order="rows", model="gru", readout="mean"),
+        dict(layers=2, dropout=0.1, model="feedforward"),
+    ):
+        recipe = images.recipe(small(data, **dict(order="pixels", m=4) | options))
         params = recipe.init(jax.random.key(0))
         _, slopes, _ = recipe.gradient(params, recipe.start(params), recipe.batch_at(0))
         assert all(np.any(slope) for slope in jax.tree.leaves(slopes))

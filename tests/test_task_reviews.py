@@ -44,6 +44,14 @@ def test_begins_at_chance_and_learns(data, options):
     assert recipe.measure(params, "test")["accuracy"] > 0.95
 
 
+def test_last_readout_takes_every_part(data):
+    """No gradient is zero throughout, but of words that are not there."""
+    recipe = reviews.recipe(reviews.Config(data=data, **SMALL | dict(readout="last", model="gru")))
+    params = recipe.init(jax.random.key(0))
+    _, slopes, _ = recipe.gradient(params, recipe.start(params), recipe.batch_at(0))
+    assert all(np.any(slope) for slope in jax.tree.leaves(slopes))
+
+
 def test_baselines_by_hand(data):
     recipe = reviews.recipe(reviews.Config(data=data, **SMALL))
     labels = movie_reviews(data).test.labels
