@@ -11,6 +11,8 @@ from pathlib import Path
 import jax
 from jax.experimental.compilation_cache import compilation_cache
 
+from rnnjax.train import begin, fit, update
+
 ROOT = Path(__file__).parents[1]
 USUAL = {
     "jax_compilation_cache_dir": None,
@@ -69,3 +71,13 @@ def run(*arguments, cwd, **extra):
     process = start(*arguments, cwd=cwd, **extra)
     out, err = process.communicate(timeout=300)
     return process.returncode, out, err
+
+
+def learned(recipe, steps):
+    """The losses of `steps` updates of a task's recipe, and the params after them."""
+    training, losses = begin(recipe, recipe.optimizer, jax.random.key(0)), []
+    one_step = update(recipe.gradient, recipe.optimizer)
+    for now, metrics in fit(one_step, training, lambda step: (recipe.batch_at(step),), steps):
+        params = now.params
+        losses.append(float(metrics.loss))
+    return losses, params

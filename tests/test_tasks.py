@@ -65,9 +65,13 @@ def test_shuffled_gives_each_once_an_epoch_in_another_order():
 
 
 def test_mean_counts_entries_and_not_padding():
-    batches = [(np.array([1.0, 2.0, np.nan]),), (np.array([6.0]),)]
-    found = mean(lambda params, x: {"b": params * x, "a": x}, 2.0, batches)
-    assert found == {"b": 6.0, "a": 3.0} and list(found) == ["b", "a"]
+    def judge(params, x, keep):
+        return {"b": (params * x, keep), "a": x, "right": (x > 1, keep)}
+
+    batches = [(np.array([1.0, 2.0, 9.0]), np.array([True, True, False])), (np.array([6.0]), np.array([True]))]
+    assert mean(judge, 2.0, batches) == {"b": 6.0, "a": 4.5, "right": pytest.approx(2 / 3)}
+    broken = mean(judge, np.nan, batches)
+    assert np.isnan(broken["b"]) and broken["a"] == 4.5, "what is not a number is not taken for padding"
 
 
 def test_whole_differentiates_and_draws_anew():

@@ -102,7 +102,7 @@ def recipe(config: Config) -> Recipe:
         ahead = (logits > jnp.take_along_axis(logits, ids[..., None], -1)).sum(-1)
         nats = optax.softmax_cross_entropy_with_integer_labels(logits, ids)
         found = {"nats": nats, "share right": ahead < 1, "share in the first ten": ahead < 10}
-        return {unit: jnp.where(judged, value, jnp.nan) for unit, value in found.items()}
+        return {unit: (values, judged) for unit, values in found.items()}
 
     def measure(params, part):
         found = mean(judge, params, overlapping(parts[part], config.window, config.batch))

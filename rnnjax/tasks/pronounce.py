@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 import jax
-import jax.numpy as jnp
 
 import rnnjax
 from rnnjax.data import PHONES, cmudict
@@ -74,7 +73,8 @@ def recipe(config: Config) -> Recipe:
     speaker = Speaker(network)
 
     def loss(params, key, letters, phones, lengths, ends):
-        return jnp.nanmean(network.losses(params, key, letters, phones, lengths, ends))
+        losses, keep = network.losses(params, key, letters, phones, lengths, ends)
+        return losses.mean(where=keep)
 
     def rates(said, part, label=""):
         words, phonemes = error_rates(said, [p.ways for p in parts[part]])

@@ -20,7 +20,7 @@ class Recipe(NamedTuple):
     - `init`: key -> params; `start`: params -> the state of training before step 0.
     - `gradient`: (params, state, batch, keep) -> (loss, gradients, state), as `bptt(cell)` or `whole(loss)`.
     - `batch_at`: step -> batch: a function of the step alone, so that a run that was stopped goes on exactly.
-    - `measure`: (params, part) -> {unit: value, ...} on the part "valid" or "test", the metric first.
+    - `measure`: (params, part) -> {unit: value, ...} on the part "valid" or "test", that of `unit` among them.
     - `baselines`: part -> {label: value} of simple models, in `unit`; `published`: {label: value} from the literature.
     - `scale`: what the loss is multiplied with where it is shown, in `loss_unit`.
     - `restart`: (step, training) -> training before each step, as of `fit`.
@@ -75,28 +75,31 @@ def shuffled(count: int, batch: int, seed: int) -> Callable[[int], np.ndarray]:
 
 
 def mean(judge: Callable, params, batches: Iterable[tuple]) -> dict[str, float]:
-    """The mean of each array that `judge(params, *batch) -> {unit: array}` gives, over all its entries in all batches.
+    """The means of what `judge(params, *batch) -> {unit: values}` gives, over all entries in all batches.
 
-    Compiled once for each judge and shape of a batch. NaN does not count: what `judge` gives for padding.
+    Where some entries are padding, a judge gives `{unit: (values, keep)}`, and the mean is over those to keep.
+    Compiled once for each judge and shape of a batch.
     """
+    totals, sums = _totals(judge), {}
+    for batch in batches:
+        for unit, total in totals(params, *batch).items():
+            sums[unit] = sums.get(unit, 0.0) + np.asarray(total, np.float64)
+    return {unit: float(total / count) for unit, (total, count) in sums.items()}
 
-    total, units = _total(judge)
-    sums = np.sum([np.asarray(total(params, *batch)) for batch in batches], 0, np.float64)
-    return {unit: float(part / count) for unit, (part, count) in zip(units, sums, strict=True)}
 
-
-@functools.lru_cache
-def _total(judge):
-    """The compiled sums and counts (units, 2) of what a judge gives, and the units, once it was called, in order."""
-    units = []
+@functools.lru_cache(2)
+def _totals(judge):
+    def total(values, keep=True):
+        values = jnp.asarray(values, float)
+        keep = jnp.broadcast_to(keep, values.shape)
+        return jnp.stack([values.sum(where=keep), keep.sum(dtype=values.dtype)])
 
     @jax.jit
-    def total(*arguments):
-        found = judge(*arguments)
-        units[:] = found
-        return jnp.stack([jnp.stack([jnp.nansum(a), jnp.sum(~jnp.isnan(a))]) for a in found.values()])
+    def totals(*arguments):
+        found = judge(*arguments).items()
+        return {unit: total(*values) if isinstance(values, tuple) else total(values) for unit, values in found}
 
-    return total, units
+    return totals
 
 
 def digest(*arrays) -> str:

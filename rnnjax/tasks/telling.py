@@ -59,16 +59,17 @@ class Teller(NamedTuple):
         return jax.tree.unflatten(tree, jnp.split(features, ends[:-1].tolist(), -1))
 
     def nats(self, params, given, before, targets, lengths, key=None):
-        """Of each symbol what it costs, (B, L), given those before it; NaN on the padding. `key` turns on dropout."""
+        """What each symbol costs, given those before it, and which are no padding, (B, L) both; `key` is of dropout."""
         one, other = (None, None) if key is None else jax.random.split(key)
         state = self.start(params, given, one)
         _, logits = rnnjax.apply(self.decoder, params[1], before, lengths=lengths, state=state, key=other)
         nats = optax.softmax_cross_entropy_with_integer_labels(logits, targets)
-        return jnp.where(jnp.arange(before.shape[1]) < lengths[:, None], nats, jnp.nan)
+        return nats, jnp.arange(before.shape[1]) < lengths[:, None]
 
     def loss(self, params, key, given, before, targets, lengths):
         """The mean over the symbols of a batch, with dropout."""
-        return jnp.nanmean(self.nats(params, given, before, targets, lengths, key))
+        nats, keep = self.nats(params, given, before, targets, lengths, key)
+        return nats.mean(where=keep)
 
     def tell(self, params, given, vocabulary: Vocabulary, length: int, *, key=None, temperature=1.0, end=EDGE):
         """A text of each thing given, to its first `end`, at most `length` symbols: the likeliest symbol at each step.

@@ -36,7 +36,7 @@ class Translator(NamedTuple):
         return *state[: self.at], (attending._replace(cell=both), fed), *state[self.at + 1 :]
 
     def losses(self, params, key, sources, targets, lengths, ends):
-        """-log p of each target symbol and of the end, (B, U + 1), where the symbols before are given; NaN after it."""
+        """-log p of each target symbol and of the end, given those before it, and which there are, (B, U + 1) both."""
         noise = (None, None) if key is None else jax.random.split(key)
         state = self.begun(params, sources, lengths, noise[0])
         before = jnp.pad(targets, ((0, 0), (1, 0)), constant_values=self.end)
@@ -44,7 +44,7 @@ class Translator(NamedTuple):
         at, ends = jnp.arange(before.shape[1])[None], jnp.asarray(ends)[:, None]
         wanted = jnp.where(at < ends, jnp.pad(targets, ((0, 0), (0, 1))), self.end)
         losses = optax.softmax_cross_entropy_with_integer_labels(logits, wanted)
-        return jnp.where(at <= ends, losses, jnp.nan)
+        return losses, at <= ends
 
     def translated(self, params, sources, lengths, *, width: int, longest: int, normalise=0.0) -> Beams:
         """The `width` best targets of each source that `beam` finds."""

@@ -110,10 +110,13 @@ def recipe(config: Config) -> Recipe:
     held_out = {part: padded(vocabulary, getattr(parts, part), None, config.batch) for part in ("valid", "test")}
 
     def judge(params, kinds, *given):
-        each = jax.lax.map(lambda kind: teller.nats(params, jnp.full(len(kinds), kind), *given), jnp.arange(len(KINDS)))
+        def as_if(kind):
+            return teller.nats(params, jnp.full(len(kinds), kind), *given)
+
+        each, (keep, *_) = jax.lax.map(as_if, jnp.arange(len(KINDS)))
         own = jnp.take_along_axis(each, kinds[None, :, None], 0)[0]
-        right = jnp.where(given[-1] > 0, jnp.nansum(each, 2).argmin(0) == kinds, jnp.nan)
-        return {"bits a character": own / jnp.log(2), "share right by Bayes' rule": right}
+        right = each.sum(2, where=keep).argmin(0) == kinds
+        return {"bits a character": (own / jnp.log(2), keep), "share right by Bayes' rule": (right, given[-1] > 0)}
 
     def show(params):
         key, kinds = jax.random.key(config.seed), np.arange(len(KINDS))
