@@ -8,8 +8,7 @@ from scipy.sparse import csr_matrix
 
 import rnnjax as r
 from rnnjax.tasks.classify import FILLED, Classifier, average, last, packed, settled, summary
-from rnnjax.tasks.recipe import mean
-from rnnjax.tasks.recipe import digest
+from rnnjax.tasks.recipe import digest, mean
 from rnnjax.tasks.simple import bag, confusions, majority, share, softmax_regression
 
 LENGTHS = np.array([4, 1, 3], np.int32)

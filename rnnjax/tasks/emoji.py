@@ -104,7 +104,7 @@ def recipe(config: Config) -> Recipe:
         start=lambda params: jax.random.key(config.seed),
         gradient=whole(teller.loss),
         optimizer=adam(config),
-        batch_at=lambda step: tuple(a[order(step)] for a in everything["train"]),
+        batch_at=lambda step: jax.tree.map(lambda a: a[order(step)], everything["train"]),
         measure=measure,
         baselines=baselines,
         show=show,

@@ -44,7 +44,7 @@ def joined(record: Parts, *, changes: bool = False) -> Series:
     end = len(record.train.values)
     read = np.diff(values, prepend=values[:1]) if changes else values
     mean, scale = float(read[changes:end].mean()), float(read[changes:end].std())
-    z = np.float32((read - mean) / scale)
+    z = ((read - mean) / scale).astype(np.float32)
     z[: int(changes)] = 0
     ends = np.cumsum([len(part.values) for part in record])
     slices = Parts(*(slice(int(stop) - len(part.values), int(stop)) for part, stop in zip(record, ends)))

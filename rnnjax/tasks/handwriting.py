@@ -42,7 +42,7 @@ def strips(part: Labelled, count: int, longest: int, *, seed) -> tuple[np.ndarra
     numbers = np.zeros(count, np.int32)
     for digit, real in zip(part.labels[chosen].T, used.T):
         numbers = np.where(real, 10 * numbers + digit, numbers)
-    return np.float32(pictures.transpose(0, 2, 1, 3).reshape(count, SIDE, -1, 1)), numbers
+    return pictures.transpose(0, 2, 1, 3).reshape(count, SIDE, -1, 1).astype(np.float32), numbers
 
 
 def logistic(part: Labelled, steps: int = 500):

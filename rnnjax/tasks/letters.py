@@ -30,6 +30,7 @@ def aligned(pairs: Pairs) -> tuple[np.ndarray, np.ndarray]:
     real = readable(some)
     stops = np.arange(1, real.shape[1] + 1) * some.ends[:, None] // some.lengths[:, None]
     sizes = np.where(real, np.diff(stops, axis=1, prepend=0), -1)
+    logp = np.zeros(())
     for _ in range(ROUNDS):
         counts = np.full((len(LETTERS), BASE**2), 0.01, np.float32)
         np.add.at(counts, (some.letters[real], chunked(some.phones, sizes)[real]), 1)

@@ -99,7 +99,7 @@ def row_markov(train: Labelled, valid: Labelled, inks: int, steps: int = 1500) -
 
 
 @functools.partial(jax.jit, static_argnums=(0, 3, 4))
-def drawn(network: rnnjax.Cell, params, labels, shape: tuple[int, int], inks: int, key):
+def drawn(network, params, labels, shape: tuple[int, int], inks: int, key):
     """A picture of each label (B,), drawn by a network: int32 (B, H, W)."""
     (H, W), B = shape, len(labels)
     cell = rnnjax.batch(network.each, B)

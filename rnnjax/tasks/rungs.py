@@ -22,17 +22,17 @@ def rungs(series: Series, order: int) -> dict:
     }
 
 
-def table(series: Series, models: dict, longest: int, *, part: str = "test", seed: int = 0) -> str:
+def table(series: Series, models: dict[str, tuple], longest: int, *, part: str = "test", seed: int = 0) -> str:
     """Of models {label: (model, params)} on a part: errors, and how much the intervals hold, so many steps ahead."""
     where, key = getattr(series.parts, part), jax.random.key(seed)
     heads = [str(h) for h in futures.horizons(longest)]
     lines = [_line(f"{part}: RMSE, steps ahead", heads)]
     for label, each in models.items():
-        found = futures.errors(*each, series, where, longest)
+        found = futures.errors(each[0], each[1], series, where, longest)
         lines.append(_line(label, [f"{error:.2f}" for error in found.values()]))
     lines.append(_line("within 80 % / 95 %", heads))
     for label, each in models.items():
-        found = futures.coverage(*each, series, where, longest, key=key)
+        found = futures.coverage(each[0], each[1], series, where, longest, key=key)
         lines.append(_line(label, [" / ".join(f"{100 * share:.0f}" for share in shares) for shares in found.values()]))
     return "\n".join(lines)
 

@@ -50,9 +50,11 @@ class Config(Options):
 def model(config: Config, n: int) -> Classifier:
     """From frames of n features to the logits of the speakers."""
     noise = [rnnjax.dropout(config.dropout)] if config.dropout else []
-    cell, options = CELLS[config.cell], dict(layers=config.layers, bidirectional=True, dropout=config.dropout)
+    body = rnnjax.deep(
+        CELLS[config.cell], n, config.m, layers=config.layers, bidirectional=True, dropout=config.dropout
+    )
     head = rnnjax.stack(*noise, rnnjax.dense(2 * config.m, SPEAKERS))
-    return Classifier(rnnjax.deep(cell, n, config.m, **options), average, head)
+    return Classifier(body, average, head)
 
 
 def nearest(centres, points):
