@@ -72,6 +72,13 @@ def test_exact_gradients(name, gradient):
     same(jax.jit(GRADIENTS[gradient](model))(*problem(CELLS[name])), through_python(name), **EXACT)
 
 
+@pytest.mark.parametrize("gradient", GRADIENTS)
+def test_numpy_goes_in_without_jit(gradient):
+    model = r.with_loss(r.scan(CELLS["rnn"]), squared)
+    params, state, xs = problem(CELLS["rnn"])
+    same(GRADIENTS[gradient](model)(params, state, jax.tree.map(np.asarray, xs)), through_python("rnn"), **EXACT)
+
+
 @pytest.mark.parametrize("name", ["rnn", "lstm"])
 def test_bptt_by_differences(name):
     """The gradient is the slope of the loss."""

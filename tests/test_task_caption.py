@@ -75,7 +75,7 @@ def test_batches_are_of_the_step_alone(recipe, data):
     assert (recipe.batch_at(5)[0] != recipe.batch_at(6)[0]).any()
 
 
-@pytest.mark.parametrize("language, symbols", [("english", 21), ("korean", 12)])
+@pytest.mark.parametrize("language, symbols", [("english", 21), pytest.param("korean", 12, marks=pytest.mark.slow)])
 def test_at_first_all_characters_are_as_likely(data, language, symbols):
     recipe = caption.recipe(caption.Config(data=data, longest=2, most=60, batch=8, m=32, language=language))
     params = recipe.init(jax.random.key(0))

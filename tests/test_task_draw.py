@@ -96,6 +96,7 @@ def test_drawing_follows_the_network():
     np.testing.assert_array_equal(logits.argmax(-1).reshape(3, 2, 3), pictures)
 
 
+@pytest.mark.slow
 def test_drawings_are_as_frequent_as_likely():
     """Of pictures of 1 x 2 pixels."""
     network = r.stack(r.scan(r.gru(2 * 3 + 1 + 2 + CLASSES, 4)), r.dense(4, 2))

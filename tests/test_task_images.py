@@ -67,6 +67,7 @@ def test_begins_at_chance_and_learns(data, options):
     assert recipe.measure(params, "test")["accuracy"] > 0.95
 
 
+@pytest.mark.slow
 def test_deep_and_noisy(data):
     """Every readout and layer takes part: no gradient is zero throughout."""
     for options in (

@@ -328,6 +328,7 @@ def cipher(tmp_path):
     return str(path)
 
 
+@pytest.mark.slow
 def test_it_learns_a_cipher(cipher, tmp_path):
     """And then looks at each letter as it says its phone."""
     config = pronounce.Config(data=cipher, m=48, embed=16, dropout=0.0, batch=64, steps=200, lr=1e-2)

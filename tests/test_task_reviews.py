@@ -42,6 +42,7 @@ def test_begins_at_chance_and_learns(data, options):
     assert recipe.measure(params, "test")["accuracy"] > 0.95
 
 
+@pytest.mark.slow
 def test_last_readout_takes_every_part(data):
     """No gradient is zero throughout, but of words that are not there."""
     recipe = reviews.recipe(reviews.Config(data=data, **SMALL | dict(readout="last", model="gru")))

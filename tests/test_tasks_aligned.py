@@ -165,6 +165,7 @@ def test_new_labels_are_wrong(words):
     assert part.xs[0].tolist() == [1, 0] and part.labels[0].tolist() == [0, -1]
 
 
+@pytest.mark.slow
 def test_hanja_learns(words):
     """What place and neighbours decide is learned, also where commonest readings are wrong."""
     recipe = hanja.recipe(hanja.Config(cell="rnn", m=12, embed=8, buckets=1, **TINY))

@@ -58,6 +58,7 @@ def tbptt(cell: Cell, *, window: int, stride: int | None = None) -> Truncated:
 
     def gradient(params, state, xs, keep=None):
         T = steps("tbptt", xs)
+        xs, keep = jax.tree.map(jnp.asarray, (xs, keep))
         losses = jax.eval_shape(run.step, params, state, xs, *given(keep))[1]
         jax.eval_shape(functools.partial(summed, "tbptt"), losses)
         if cell.each is not None:
