@@ -48,12 +48,18 @@ def keep(path: Path) -> None:
     options = {f.name: getattr(asked, f.name) for f in dataclasses.fields(asked)}
     options |= {name: Path(options[name]).name for name in ("data", "text") if options.get(name)}  # a name, not a place
     odd = {name: value for name, value in options.items() if value != getattr(usual, name)}
-    flags = [f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in odd.items()]
+    flags = [flag(name.replace("_", "-"), value) for name, value in odd.items()]
     result |= {"options": options, "command": " ".join(["rnnjax train", result["task"], *flags])}
     result["curve"] = [entry for entry in run.metrics() if "valid" in entry]
     KEPT.mkdir(exist_ok=True, parents=True)
     (KEPT / f"{path.name}.json").write_text(json.dumps(result, indent=1, ensure_ascii=False) + "\n")
     shutil.copy(path / "curve.png", KEPT / f"{path.name}.png")
+
+
+def flag(name: str, value) -> str:
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name} {shlex.quote(str(value))}"
 
 
 def number(value: float) -> str:
