@@ -274,6 +274,8 @@ WITHIN = {  # one GRU of two layers, however it is put together
     "scan of a stack": r.scan(r.stack(r.gru(n, m), r.dropout(0.5), r.gru(m, m))),
     "stack of scans": r.stack(r.scan(r.gru(n, m)), r.lift(jnp.tanh), r.scan(r.gru(m, m))),
     "a stack": r.stack(r.gru(n, m), r.gru(m, m)),
+    "weights dropped": r.weight_drop(r.deep(r.gru, n, m, layers=2), 0.5),
+    "weights of a step dropped": r.scan(r.stack(r.weight_drop(r.gru(n, m), 0.5), r.gru(m, m))),
     "within": r.stack(r.stack(r.deep(r.gru, n, m)), r.residual(r.scan(r.gru(m, m)))),
     "zoneout": r.deep(lambda n, m: r.zoneout(r.gru(n, m), 0.1), n, m, layers=2),
 }

@@ -23,7 +23,7 @@ def layers(model: Cell | None, params: PyTree) -> list[tuple]:
     parts = _parts(model)
     if len(parts) == 1 and _like(parts[0], params):
         return layers(parts[0], params)
-    if len(parts) == 2 and all(part.each is None for part in parts):
+    if len(parts) == 2 and model.each is not None and all(part.each is None for part in parts):
         return [params]
     return [layer for part, own in zip(parts or [None] * len(params), params) for layer in layers(part, own)]
 
