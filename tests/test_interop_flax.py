@@ -469,6 +469,8 @@ def test_errors_of_weights():
     )
     refused(TypeError, "the model must be of lstm, gru or rnn, or bidirectional, but its params are MinGRUParams",
             ours.load, gru, r.mingru(n, m))  # fmt: skip
+    refused(TypeError, "the model must be of lstm, gru or rnn, .* but its params are ClockworkParams",
+            ours.load, in_nnx("SimpleCell"), r.clockwork(n, m))  # fmt: skip
     pair = r.bidirectional(r.lstm(n, m), r.lstm(n, m))
     refused(
         TypeError,

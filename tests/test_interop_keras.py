@@ -367,7 +367,15 @@ def test_unfit(name):
 
 
 @pytest.mark.parametrize(
-    "cell", [r.peephole_lstm(3, 4), r.coupled_lstm(3, 4), r.mgu(3, 4), r.conv_lstm((5,), 3, 4), mingru(3, 4)]
+    "cell",
+    [
+        r.peephole_lstm(3, 4),
+        r.coupled_lstm(3, 4),
+        r.mgu(3, 4),
+        r.conv_lstm((5,), 3, 4),
+        mingru(3, 4),
+        r.clockwork(3, 4),
+    ],
 )
 def test_no_such_layer(cell):
     """Cells that Keras has not, some of which have params of the same type."""

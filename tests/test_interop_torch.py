@@ -457,9 +457,22 @@ def test_errors(name):
 
 
 def test_refused_models():
-    for model in r.scan(r.coupled_lstm(n, m)), r.reset_first_gru(n, m), r.deep(r.mgu, n, m), r.scan(r.lru(n, m)):
+    for model in r.scan(r.coupled_lstm(n, m)), r.reset_first_gru(n, m), r.deep(r.mgu, n, m), r.clockwork(n, m):
         with pytest.raises(TypeError, match=r"must be rnn, lstm, projected_lstm, gru, dense or embed, .* but one is "):
             load(LSTM, model)
+    for model in r.scan(r.lru(n, m)), r.scan(r.clockwork(n, m)):
+        with pytest.raises(TypeError, match=r"must be rnn, lstm, projected_lstm, gru, dense or embed, .* but one is "):
+            dump(params_of(model), model)
+    matrix = r.Cell(lambda key: jnp.ones((m, m)), lambda params: jnp.zeros(m), lambda U, h, x: (h @ U + x, h))
+    for model in matrix, r.scan(matrix), r.stack(r.embed(9, n), r.scan(matrix)):
+        with pytest.raises(
+            TypeError,
+            match=r"^interop.torch.dump: a matrix alone must be the table of embed, .* has float64\[4,4\] and",
+        ):
+            dump(model.init(jax.random.key(0)), model)
+    table = r.embed(9, n)
+    for model in table, r.frozen(table), r.scan(table):
+        assert list(dump(params_of(model), model)) == ["weight"]
     for model in r.bidirectional(r.lstm(n, m), r.gru(n, m)), r.bidirectional(r.lstm(n, m), r.lstm(n, 5)):
         with pytest.raises(TypeError, match=r"alike both ways, but one is LSTMParams\(W='float64\[3,16\]'"):
             dump(params_of(model), model)

@@ -29,7 +29,7 @@ def dump(where, params, flax, model):
 
 def _cells(where, flax, model, params):
     """The params of each direction of the model's one layer, with the path of its cell in Flax's."""
-    found = layers(model, params)
+    found = layers(where, model, params)
     if len(found) != 1:
         raise TypeError(
             f"{where}: the model must be one layer, as Flax's is, but {model} has {len(found)}. Convert layer by layer."

@@ -78,7 +78,7 @@ def dump(params: Params, model: Cell, *, bias: bool = True) -> list[Shaped[np.nd
     """
     fits("keras.dump", model, params)
     made, kinds = [], _kinds("keras.dump", model, params)
-    for one, own in zip(sum(kinds, ()), sum(layers(model, params), ())):
+    for one, own in zip(sum(kinds, ()), sum(layers("keras.dump", model, params), ())):
         for name, w in zip(one.shapes, map(np.asarray, one.theirs(own))):
             if bias or name != "bias":
                 made.append(w)
@@ -91,7 +91,7 @@ def dump(params: Params, model: Cell, *, bias: bool = True) -> list[Shaped[np.nd
 
 def _kinds(where, model, params):
     """The kind of each layer, of one direction or two."""
-    return [tuple(kind(where, model, own) for own in ways) for ways in layers(model, params)]
+    return [tuple(kind(where, model, own) for own in ways) for ways in layers(where, model, params)]
 
 
 def _listed(source, kinds):

@@ -27,7 +27,7 @@ BIASES = "bias_ih", "bias_hh", "bias"
 
 def modules(where, model, params, prefix):
     """Pairs of a prefix and a module: its layers in order, each the params of one direction or of two."""
-    found = layers(model, params)
+    found = layers(where, model, params)
     for ways in found:
         if not all(map(_known, ways)) or len({str(jax.tree.map(np.shape, own)) for own in ways}) > 1:
             raise TypeError(
