@@ -308,6 +308,21 @@ def test_back(name):
     same(load(arrays, model), bare, 0, 0)
 
 
+@pytest.mark.parametrize("without", [(0,), (1, 2), (0, 3), (2, 4)])
+def test_some_biases(without):
+    """Which layers have none is told by the shapes."""
+    parts = r.lstm(n, m), r.gru(m, 2), r.rnn(2, m), r.gru(m, m), r.dense(m, 2)
+    model = r.stack(*map(r.scan, parts))
+    params = params_of(model)
+    lists, bare = [dump(own, part) for own, part in zip(params, parts)], list(params)
+    for k in without:
+        lists[k].pop()
+        bare[k] = params[k]._replace(
+            **{name: getattr(params[k], name) * 0 for name in "bd" if hasattr(params[k], name)}
+        )
+    same(load(sum(lists, []), model), tuple(bare), 0, 0)
+
+
 @pytest.mark.parametrize("name", ["symbols", "in a row"])
 def test_set(keras, name):
     """Keras computes with the weights we give it what we compute with ours."""
@@ -354,6 +369,10 @@ UNFIT = {
     "a missing bias": (
         LSTM + drawn((4, 7)), r.stack(r.scan(r.lstm(3, 4)), r.dense(4, 6)),
         r"weights\[3\] must be the kernel of Dense\(6\) with shape \(4, 6\), but its shape is \(4, 7\)\.",
+    ),
+    "two ways": (
+        drawn((3, 6), (2, 6), (2, 6), (2, 6), (2, 6)), r.deep(r.gru, 3, 2, layers=2),
+        r"the weights must say which layers have biases, but 5 fit GRU\(2\), GRU\(2\) in several ways\. Load each",
     ),
     "embedding": (drawn((6, 2)), r.embed(6, 3), r"weights\[0\] must be the embeddings of Embedding\(6, 3\)"),
 }  # fmt: skip
