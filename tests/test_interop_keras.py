@@ -317,10 +317,8 @@ def test_some_biases(without):
     lists, bare = [dump(own, part) for own, part in zip(params, parts)], list(params)
     for k in without:
         lists[k].pop()
-        bare[k] = params[k]._replace(
-            **{name: getattr(params[k], name) * 0 for name in "bd" if hasattr(params[k], name)}
-        )
-    same(load(sum(lists, []), model), tuple(bare), 0, 0)
+        bare[k] = jax.tree.map_with_path(lambda path, p: p * 0 if path[-1].name in "bd" else p, params[k])
+    same(load([w for weights in lists for w in weights], model), tuple(bare), 0, 0)
 
 
 @pytest.mark.parametrize("name", ["symbols", "in a row"])
@@ -462,6 +460,26 @@ CONFIGS = {
         r.bidirectional(r.lstm(3, 4), r.lstm(3, 4)),
         r"layers/bidirectional of .* must be made with recurrent_activation='sigmoid', as LSTM\(4\) of the model is, "
         r"but it was made with 'hard_sigmoid'\. Build",
+    ),
+    "backwards": (
+        lambda L: [L.LSTM(4, go_backwards=True)], r.scan(r.lstm(3, 4)),
+        r"layers/lstm of .* must be made with go_backwards=False, as LSTM\(4\) of the model is, but it was made with "
+        r"True\. Build a model of cells that compute so, or scan\(cell, reverse=True\) with get_weights\(\)\.",
+    ),
+    "backwards, vanilla": (
+        lambda L: [L.SimpleRNN(4, go_backwards=True)], r.rnn(3, 4),
+        r"layers/simple_rnn of .* must be made with go_backwards=False, as SimpleRNN\(4\) of the model is",
+    ),
+    "both ways, turned": (
+        lambda L: [L.Bidirectional(L.GRU(4, go_backwards=True), backward_layer=L.GRU(4))],
+        r.bidirectional(r.gru(3, 4), r.gru(3, 4)),
+        r"layers/bidirectional of .* must be made with go_backwards=False, as GRU\(4\) of the model is",
+    ),
+    "activation of the second": (
+        lambda L: [L.Bidirectional(L.LSTM(4), backward_layer=L.LSTM(4, go_backwards=True, activation="relu"))],
+        r.bidirectional(r.lstm(3, 4), r.lstm(3, 4)),
+        r"layers/bidirectional of .* must be made with activation='tanh', as LSTM\(4\) of the model is, but it was "
+        r"made with 'relu'",
     ),
     "reset": (
         lambda L: [L.GRU(4, use_bias=False, reset_after=False)], r.gru(3, 4),

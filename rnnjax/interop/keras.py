@@ -32,7 +32,9 @@ def load(source: Sequence[Shaped[AnyArray, "..."]] | Location, model: Cell) -> P
     has, how a Bidirectional joins its two directions (`merge_mode` "concat", "sum", "ave" is `join` by default,
     `jnp.add`, `rnnjax.average`), whether a layer goes backwards, or, without biases, where a GRU resets: the model
     does. Nor does a `.weights.h5` say in which order layers of different classes come; a `.keras` does, and must have
-    the usual activations of an LSTM and a GRU. A gradient by the arrays is Keras' gradient by its weights.
+    the usual activations of an LSTM and a GRU, and no layer that goes backwards outside a Bidirectional. What it says
+    of the first two, SimpleRNN's and Dense's activation and `merge_mode`, is not compared with the model. A gradient
+    by the arrays is Keras' gradient by its weights.
 
     Raises `ValueError` if a weight is missing, left over or of another shape, or if a list fits with more than one
     choice of the layers without bias (those around a GRU of 2 units), `TypeError` if the model has other
