@@ -372,6 +372,10 @@ UNFIT = {
         drawn((3, 6), (2, 6), (2, 6), (2, 6), (2, 6)), r.deep(r.gru, 3, 2, layers=2),
         r"the weights must say which layers have biases, but 5 fit GRU\(2\), GRU\(2\) in several ways\. Load each",
     ),
+    "integers": (
+        [w.astype(np.int8) for w in LSTM], r.lstm(3, 4),
+        r"weights\[0\] must be of floating-point numbers, but weights\[0\] is int8\.",
+    ),
     "embedding": (drawn((6, 2)), r.embed(6, 3), r"weights\[0\] must be the embeddings of Embedding\(6, 3\)"),
 }  # fmt: skip
 

@@ -441,6 +441,16 @@ WRONG = {  # the state_dict, the model, and the message
         r"\(8, 3\).*has 'weight_ih_l0', 'weight_hh_l0'\.$",
     ),
     "a checkpoint": ({"model": np.zeros(2), 1: np.zeros(2)}, r.scan(r.lstm(n, m)), r"has 'model', 1\.$"),
+    "integers": (
+        LSTM | {"weight_hh_l0": torch.ones((16, 4), dtype=torch.int8)},
+        r.scan(r.lstm(n, m)),
+        r"weight_hh_l0 must be of floating-point numbers, but weight_hh_l0 is int8\. Give the weights as they were",
+    ),
+    "complex numbers": (
+        LSTM | {"bias_ih_l0": np.ones(16, complex)},
+        r.scan(r.lstm(n, m)),
+        r"bias_ih_l0 must be of floating-point numbers, but bias_ih_l0 is complex128",
+    ),
     "no tensor": ({"weight_ih_l0": 3}, r.scan(r.lstm(n, m)), "weight_ih_l0 is no tensor but int"),
 }
 

@@ -13,6 +13,7 @@ from rnnjax.cell import Cell
 from rnnjax.interop.keras_file import read
 from rnnjax.interop.keras_kinds import kind
 from rnnjax.interop.layers import fits, layers, rebuilt
+from rnnjax.interop.tensors import floating
 from rnnjax.types import AnyArray, Location, Params
 
 
@@ -139,5 +140,5 @@ def _ours(one, weights):
                 f"keras.load: {where} must be the {name} of {one.name} with shape {shape}, but its shape is "
                 f"{np.shape(w)}. Build the model that was trained."
             )
-    arrays = [jnp.asarray(w) for _, w in weights]
+    arrays = [floating("keras.load", where, jnp.asarray(w)) for where, w in weights]
     return one.ours(*arrays, *(jnp.zeros(shape, arrays[0].dtype) for shape in [*one.shapes.values()][len(arrays) :]))

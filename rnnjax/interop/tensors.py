@@ -43,6 +43,16 @@ def array(tensor) -> np.ndarray:
     return tensor.numpy()
 
 
+def floating(where, key, array):
+    """The array, refused unless it is of floating-point numbers."""
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise ValueError(
+            f"{where}: {key} must be of floating-point numbers, but {key} is {array.dtype}. "
+            "Give the weights as they were before they were quantized or converted."
+        )
+    return array
+
+
 def size(tensor):
     """The shape of a tensor as errors print it, or that it is none."""
     return tuple(tensor.shape) if hasattr(tensor, "shape") else f"no tensor but {type(tensor).__name__}"

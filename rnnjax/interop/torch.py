@@ -10,7 +10,7 @@ from jaxtyping import Shaped
 from rnnjax.cell import Cell
 from rnnjax.cells.projected import ProjectedParams
 from rnnjax.interop.layers import fits, rebuilt
-from rnnjax.interop.tensors import array, described, read, size
+from rnnjax.interop.tensors import array, described, floating, read, size
 from rnnjax.interop.torch_layout import BIASES, ends, modules, ours, shapes, theirs
 from rnnjax.types import Location, Params
 
@@ -33,8 +33,8 @@ def load(state_dict: Mapping[str, Any] | Location, model: Cell, *, prefix: str |
     `jax_enable_x64`). A `state_dict` does not say of an `nn.RNN` whether it is of tanh or relu: the model does. Each of
     PyTorch's two biases takes its own step in training, and so their sum twice that of our one.
 
-    Raises `ValueError` if a tensor is missing, left over or of another shape, `TypeError` if the model has other
-    layers, `ImportError` if a package is missing.
+    Raises `ValueError` if a tensor is missing, left over, of another shape or of integers, `TypeError` if the model has
+    other layers, `ImportError` if a package is missing.
 
     Example:
         >>> from rnnjax import interop
@@ -118,7 +118,7 @@ def _taken(where, state, start, wanted, bias):
         if name in BIASES and not bias:
             found[name] = np.zeros(shape, next(iter(found.values())).dtype)
         elif size(state.get(key)) == shape:
-            found[name] = array(state[key])
+            found[name] = floating(where, key, array(state[key]))
         else:
             came = size(state[key]) if key in state else "missing"
             raise ValueError(
