@@ -1,6 +1,9 @@
 """At home in Flax: in the place of its own loops, with its own cells, and with its weights, in value and gradient."""
 
 import functools
+import os
+import subprocess
+import sys
 
 import jax
 import jax.numpy as jnp
@@ -395,6 +398,20 @@ def test_two_in_a_row_or_both_ways():
     ours.dump((params[1],), one, layer.forward_rnn)
     same(ours.load(layer, pair)[0], params[1], **EXACT)
     refused(TypeError, r"^nnx.dump: params must be those of gru\(4, 4\)", ours.dump, params, r.gru(m, m), layer)
+
+
+def test_the_door():
+    """Of `interop` alone, in a process that has imported none of them; and what is not there is told as ever."""
+    program = (
+        "import sys\nfrom rnnjax import interop\nimport rnnjax as r\nassert 'flax' not in sys.modules\n"
+        "from rnnjax.interop import *\nassert nnx is interop.nnx\n"
+        "print(interop.nnx.load.__module__, interop.linen.cell.__module__, interop.export.export.__module__)\n"
+        "interop.onnx"
+    )
+    args, path = [sys.executable, "-c", program], {"PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run(args, capture_output=True, text=True, check=False, env=path)
+    assert run.stdout == "rnnjax.interop.nnx.weights rnnjax.interop.linen.cells rnnjax.interop.export\n", run.stderr
+    assert "AttributeError: module rnnjax.interop has no attribute onnx" in run.stderr
 
 
 def refused(error, match, run, *args, **kwargs):

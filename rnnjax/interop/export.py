@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree, Shaped
 
+import rnnjax.interop.load as load
 from rnnjax.cell import Cell, kind, sizes
-from rnnjax.interop import load
 from rnnjax.interop.plain import named, plain_programs
 from rnnjax.types import AnyArray, Location, Params
 

@@ -4,8 +4,8 @@ from typing import Any, TypeAlias
 
 from flax import core
 
+import rnnjax.interop.flax_weights as flax_weights
 from rnnjax.cell import Cell
-from rnnjax.interop import flax_weights
 from rnnjax.types import Params
 
 Variables: TypeAlias = core.FrozenDict[str, Any] | dict[str, Any]

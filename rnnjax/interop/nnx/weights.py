@@ -2,8 +2,8 @@
 
 from flax import nnx
 
+import rnnjax.interop.flax_weights as flax_weights
 from rnnjax.cell import Cell
-from rnnjax.interop import flax_weights
 from rnnjax.types import Params
 
 
