@@ -327,6 +327,51 @@ def test_whole_module():
         load(module.state_dict(), r.deep(r.lstm, n, m, layers=2), prefix="lstm.")
 
 
+def test_modules_in_a_row():
+    """Of one kind and size: two of two layers each, or four of one, as many as are named."""
+
+    class Row(torch.nn.Module):
+        def __init__(self, layers, times):
+            super().__init__()
+            for k in range(times):
+                setattr(self, f"lstm{k}", torch.nn.LSTM(m, m, layers, batch_first=True, dtype=torch.float64))
+
+        def forward(self, xs):
+            for lstm in self.children():
+                xs, _ = lstm(xs)
+            return xs
+
+    pair = r.deep(r.lstm, m, m, layers=2)
+    xs = inputs(B, T, m)
+    for module, model in (
+        (Row(1, 2), pair),
+        (Row(1, 4), r.stack(pair, pair)),
+        (Row(2, 2), r.stack(pair, r.dropout(0.5), pair)),
+    ):
+        prefix = tuple(f"{name}." for name, _ in module.named_children())
+        params = load(module.state_dict(), model, prefix=prefix)
+        np.testing.assert_allclose(r.apply(model, params, xs)[1], module(torch.tensor(xs)).detach(), **EXACT)
+        accepted(module, dump(params, model, prefix=prefix))
+        same(load(module.state_dict(), model, prefix=prefix), params, 0, 0)
+    with pytest.raises(ValueError, match=r"must name each module of the model \(nn.LSTM\), but prefix is \('', '', ''"):
+        dump(params, model, prefix=("", "", ""))
+
+
+def test_one_module_is_fed_by_all_outputs():
+    """Layers that read a sum of two directions, or more than the layer before gives, are modules by themselves."""
+    summed = r.deep(r.gru, n, m, layers=2, bidirectional=True, join=jnp.add)
+    wider = r.stack(r.scan(r.gru(m, m)), r.lift(lambda x: jnp.concatenate([x, x], -1)), r.scan(r.gru(2 * m, m)))
+    for model, directions, width in (summed, 2, m), (wider, 1, 2 * m):
+        params = params_of(model)
+        with pytest.raises(
+            ValueError, match=r"must name each module of the model \(nn.GRU, nn.GRU\), but prefix is ''"
+        ):
+            dump(params, model)
+        weights = dump(params, model, prefix=("first.", "second."))
+        second = torch.nn.GRU(width, m, bidirectional=directions == 2, dtype=torch.float64)
+        accepted(second, {key.removeprefix("second."): w for key, w in weights.items() if key.startswith("second.")})
+
+
 # files and dtypes
 
 

@@ -18,7 +18,7 @@ from rnnjax.types import AnyArray, Location, Params
 
 
 def load(source: Sequence[Shaped[AnyArray, "..."]] | Location, model: Cell) -> Params:
-    """The params of `model` that hold the weights of a Keras model: outputs and gradients are then Keras'.
+    """The params of `model` that hold the weights of a Keras model.
 
         W = kernel,  U = recurrent_kernel,  b = bias
         of a GRU  b = bias[0] + bias[1] but for the candidate,  d = bias[1] of the candidate,  gates z r h as r z n
@@ -34,8 +34,8 @@ def load(source: Sequence[Shaped[AnyArray, "..."]] | Location, model: Cell) -> P
     `jnp.add`, `rnnjax.average`), whether a layer goes backwards, or, without biases, where a GRU resets: the model
     does. Nor does a `.weights.h5` say in which order layers of different classes come; a `.keras` does, and must have
     the usual activations of an LSTM and a GRU, and no layer that goes backwards outside a Bidirectional. What it says
-    of the first two, SimpleRNN's and Dense's activation and `merge_mode`, is not compared with the model. A gradient
-    by the arrays is Keras' gradient by its weights.
+    of the first two, SimpleRNN's and Dense's activation and `merge_mode`, is not compared with the model. Outputs, and
+    gradients by the arrays, are Keras' if the model does around its weights what the layers do.
 
     Raises `ValueError` if a weight is missing, left over or of another shape, or if a list fits with more than one
     choice of the layers without bias (those around a GRU of 2 units), `TypeError` if the model has other
@@ -63,7 +63,7 @@ def load(source: Sequence[Shaped[AnyArray, "..."]] | Location, model: Cell) -> P
 
 
 def dump(params: Params, model: Cell, *, bias: bool = True) -> list[Shaped[np.ndarray, "..."]]:
-    """The list, for `set_weights`, of the Keras model that computes what `model` does with `params`.
+    """The list, for `set_weights`, of the Keras model with the weights of `model`, which are all it holds.
 
     Of a GRU's two biases bias[0] holds our b, and bias[1] our d for the candidate, else zeros; `load` gives back the
     same params.

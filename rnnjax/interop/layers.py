@@ -27,12 +27,12 @@ def layers(where, model: Cell | None, params: PyTree) -> list[tuple]:
                 "row of it. Convert such a cell by itself."
             )
         return [(params,)]
-    parts = _parts(model)
-    if len(parts) == 1 and _like(parts[0], params):
-        return layers(where, parts[0], params)
-    if len(parts) == 2 and model.each is not None and all(part.each is None for part in parts):
+    of = parts(model)
+    if len(of) == 1 and _like(of[0], params):
+        return layers(where, of[0], params)
+    if len(of) == 2 and model.each is not None and all(part.each is None for part in of):
         return [params]
-    return [layer for part, own in zip(parts or [None] * len(params), params) for layer in layers(where, part, own)]
+    return [layer for part, own in zip(of or [None] * len(params), params) for layer in layers(where, part, own)]
 
 
 def rebuilt(like: PyTree, found: list) -> PyTree:
@@ -76,7 +76,7 @@ def _like(model, params):
     return jax.tree.structure(jax.eval_shape(model.init, jax.random.key(0))) == jax.tree.structure(params)
 
 
-def _parts(model):
+def parts(model: Cell | None) -> list[Cell]:
     """The cells that a model over whole sequences is made of; none if it does not say."""
     found = []
 
