@@ -132,6 +132,27 @@ def test_any_axes_of_a_batch():
     same(module(images), r.apply(model, module.weights(), images)[1], **EXACT)
 
 
+@pytest.mark.parametrize("time_major", [False, True])
+def test_trees_of_inputs(time_major):
+    """The pair of `resettable`, in both modules; an axis that is not there in all arrays is told."""
+    model, lengths = r.resettable(r.gru(n, m)), jnp.asarray(LENGTHS)
+    xs, resets = jnp.asarray(inputs(B, T, n)), jnp.asarray(inputs(B, T) > 0.5)
+    params = model.init(jax.random.key(0))
+    carry, ys = r.apply(model, params, (xs, resets), lengths=lengths)
+    assert not np.allclose(ys, r.apply(r.gru(n, m), params, xs, lengths=lengths)[1])
+    module = ours.Recurrent(model, params=params, time_major=time_major, return_carry=True, rngs=nnx.Rngs(0))
+    layer = linen.Recurrent(model, time_major=time_major, return_carry=True)
+    variables = {"params": {"cell": params._asdict()}}
+    turn = functools.partial(jax.tree.map, lambda x: jnp.swapaxes(x, 0, 1) if time_major else x)
+    same(module(turn((xs, resets)), seq_lengths=lengths), (carry, turn(ys)), **EXACT)
+    same(layer.apply(variables, turn((xs, resets)), seq_lengths=lengths), (carry, turn(ys)), **EXACT)
+    back = module(turn((xs, resets)), reverse=True)
+    same(back[1], turn(r.apply(model, params, (xs[:, ::-1], resets[:, ::-1]))[1]), **EXACT)
+    refused(ValueError, r"nnx.Recurrent: inputs must have a time axis .* \('float64\[5,7,3\]', 'bool\[5,6\]'\)\. Add",
+            module, (xs, resets[:, :-1]))  # fmt: skip
+    refused(ValueError, r"nnx.Recurrent: inputs must have a time axis .* but inputs is \(\)", module, ())
+
+
 def test_whole_models_and_flaxs_bidirectional():
     """A model over whole sequences, reversed too; and two modules in Flax's Bidirectional are `bidirectional`."""
     xs, lengths = jnp.asarray(inputs(B, T, n)), jnp.asarray(LENGTHS)
