@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 
 import jax
 import jax.numpy as jnp
@@ -514,6 +515,10 @@ def test_no_such_file(tmp_path):
         load(path, r.gru(3, 4))
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(ValueError, match=r"^keras.load: .* must be a .weights.h5 or a .keras, but it is no HDF5 \("):
+        load(path, r.gru(3, 4))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(ValueError, match=r"^keras.load: .* but it is an archive without model.weights.h5\. Save with"):
         load(path, r.gru(3, 4))
     with h5py.File(path, "w") as file:
         file["model_weights/gru/kernel"] = np.ones(3)

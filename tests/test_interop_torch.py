@@ -16,6 +16,7 @@ from hypothesis import strategies as some
 import rnnjax as r
 from conftest import EXACT, SINGLE, B, T, inputs, m, n, normal, outcome, params_of, same
 from rnnjax import interop
+from rnnjax.interop.export import safetensors
 from rnnjax.interop.tensors import array
 from rnnjax.interop.torch import dump, load
 
@@ -395,14 +396,13 @@ def test_files(tmp_path):
 
 def test_light(tmp_path):
     """A safetensors file is read in a process that has no torch, and importing interop brings in none of its kind."""
-    save = pytest.importorskip("safetensors.numpy").save_file
     model = r.deep(r.lstm, n, m)
     params = jax.tree.map(lambda p: p.astype(jnp.float32), params_of(model))
-    save(dump(params, model), str(tmp_path / "lstm.safetensors"))
+    (tmp_path / "lstm.safetensors").write_bytes(safetensors(dump(params, model)))
     program = (
         "import sys\nfrom rnnjax import interop\nimport rnnjax as r\n"
         "print(sorted({'torch', 'flax', 'keras', 'safetensors'} & set(sys.modules)))\n"
-        "sys.modules['torch'] = None\n"
+        "sys.modules['torch'] = sys.modules['safetensors'] = None\n"
         f"print(interop.torch.load('lstm.safetensors', r.deep(r.lstm, {n}, {m}))[0].W.sum())"
     )
     paths = {"PYTHONPATH": os.pathsep.join(sys.path)}
@@ -413,13 +413,21 @@ def test_light(tmp_path):
     np.testing.assert_allclose(float(run.stdout.splitlines()[1]), params[0].W.sum(), **SINGLE)
 
 
-@pytest.mark.parametrize("file, package", [("a.safetensors", "safetensors"), ("a.pt", "torch")])
-def test_without_packages(file, package, monkeypatch):
-    monkeypatch.setitem(sys.modules, package, None)
-    with pytest.raises(
-        ImportError, match=rf"{file} must be read by {package}, but {package} is not installed. pip ins"
-    ):
-        load(file, r.gru(n, m))
+def test_without_torch(monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(ImportError, match=r"a.pt must be read by torch, but torch is not .* 'rnnjax\[torch\]'"):
+        load("a.pt", r.gru(n, m))
+
+
+def test_other_files(tmp_path):
+    """PyTorch's own format holds anything, and safetensors numbers of a few bits."""
+    torch.save([torch.ones(3)], tmp_path / "a.pt")
+    with pytest.raises(TypeError, match=r"must be a mapping or a path to one, but a.pt is list\. Give module.state"):
+        load(tmp_path / "a.pt", r.gru(n, m))
+    header = b'{"scale": {"dtype": "F4", "shape": [2], "data_offsets": [0, 1]}}'
+    (tmp_path / "a.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + b"0")
+    with pytest.raises(ValueError, match=r"^load: the dtype of scale must be of BOOL, .*, but it is F4\. Cast it\."):
+        load(tmp_path / "a.safetensors", r.gru(n, m))
 
 
 def test_precision_is_that_of_jax():
@@ -531,7 +539,7 @@ def test_refused_models():
     for model in r.bidirectional(r.lstm(n, m), r.gru(n, m)), r.bidirectional(r.lstm(n, m), r.lstm(n, 5)):
         with pytest.raises(TypeError, match=r"alike both ways, but one is LSTMParams\(W='float64\[3,16\]'"):
             dump(params_of(model), model)
-    with pytest.raises(TypeError, match=r"must be a mapping or a path, but it is LSTM\. Give module\.state_dict"):
+    with pytest.raises(TypeError, match=r"must be a mapping or a path to one, but it is LSTM\. Give module\.st"):
         load(twins("lstm")[0], r.scan(r.lstm(n, m)))
 
 

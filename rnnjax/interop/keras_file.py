@@ -43,6 +43,11 @@ def _contents(path):
         if not zipfile.is_zipfile(stream):
             return _groups(path, stream), {}
         with zipfile.ZipFile(stream) as archive:
+            if missing := {"config.json", "model.weights.h5"} - set(archive.namelist()):
+                raise ValueError(
+                    f"keras.load: {path} must be a .weights.h5 or a .keras, but it is an archive without "
+                    f"{min(missing)}. Save with model.save."
+                )
             made = json.loads(archive.read("config.json"))["config"].get("layers", [])
             names = _numbered(_snake(layer["class_name"]) for layer in made)
             configs = {name: layer["config"] for name, layer in zip(names, made)}

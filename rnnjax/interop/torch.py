@@ -22,8 +22,8 @@ def load(state_dict: Mapping[str, Any] | Location, model: Cell, *, prefix: str |
         of a GRU  b = bias_ih + [bias_hr bias_hz 0],  d = bias_hn
 
     Args:
-        state_dict: `module.state_dict()`, or the same with arrays, or a path to one in `.safetensors` (which needs
-            the extra `rnnjax[interop]`, and not torch) or in PyTorch's own format (which needs torch).
+        state_dict: `module.state_dict()`, or the same with arrays, or a path to one in `.safetensors` (of which
+            the floating-point tensors are read, without torch) or in PyTorch's own format (by torch).
         model: of `rnn`, `lstm`, `projected_lstm` or `gru`, by `deep`, `scan`, `bidirectional`, `stack`, or one such
             cell. `dense` is `nn.Linear`, and `embed` is `nn.Embedding`.
         prefix: which keys: those that start so, of a module in a bigger one, as "lstm."; of a model of several
@@ -39,7 +39,7 @@ def load(state_dict: Mapping[str, Any] | Location, model: Cell, *, prefix: str |
     PyTorch's two biases takes its own step in training, and so their sum twice that of our one.
 
     Raises `ValueError` if a tensor is missing, left over, of another shape or of integers, `TypeError` if the model has
-    other layers, `ImportError` if a package is missing.
+    other layers, `ImportError` if torch is missing.
 
     Example:
         >>> from rnnjax import interop
