@@ -1,9 +1,11 @@
 """At home in Flax: in the place of its own loops, with its own cells, and with its weights, in value and gradient."""
 
 import functools
+import gc
 import os
 import subprocess
 import sys
+import weakref
 
 import jax
 import jax.numpy as jnp
@@ -330,7 +332,7 @@ def test_flaxs_cells_from_a_key():
     """How to make one draws anew by each key, as Flax does; one that is there gives the weights it has."""
     make = functools.partial(nnx.LSTMCell, n, m)
     cell = ours.cell(make)
-    assert cell == ours.cell(functools.partial(nnx.LSTMCell, n, m)) and repr(cell) == "nnx.cell(LSTMCell)"
+    assert cell == ours.cell(functools.partial(nnx.LSTMCell, n, m)) and repr(cell) == "nnx.cell(LSTMCell(3, 4))"
     for seed in 0, 1:
         key = jax.random.key(seed)
         same(cell.init(key), nnx.to_pure_dict(nnx.state(make(rngs=nnx.Rngs(key)))), **EXACT)
@@ -338,6 +340,19 @@ def test_flaxs_cells_from_a_key():
     same(fresh.weights(), cell.init(nnx.Rngs(3).params()), **EXACT)
     lstm = in_nnx("LSTMCell")
     same(ours.cell(lstm).init(jax.random.key(7)), nnx.to_pure_dict(nnx.state(lstm)), **EXACT)
+    before = ours.cell(lstm)
+    lstm.gate_fn = nnx.relu  # of which a cell from before knows nothing, and one from now does
+    params, xs = before.init(jax.random.key(0)), jnp.asarray(inputs(B, T, n))
+    changed = nnx.RNN(lstm)(xs)
+    same(r.apply(ours.cell(lstm), params, xs)[1], changed, **EXACT)
+    assert not np.allclose(r.apply(before, params, xs)[1], changed)
+    lstm = in_nnx("LSTMCell")
+    held = weakref.ref(lstm)
+    assert ours.cell(lstm) != ours.cell(lstm)
+    del lstm
+    gc.collect()
+    assert held() is None
+    lstm = in_nnx("LSTMCell")
     assert linen.cell(nn.LSTMCell(m), n) is linen.cell(nn.LSTMCell(m), n)
     for cell in ours.cell(lstm), linen.cell(nn.LSTMCell(m, **DOUBLE), n):
         r.check(cell, jnp.ones(n))
