@@ -50,7 +50,7 @@ def fits(where, model: Cell, params: PyTree) -> None:
         )
     like = jax.eval_shape(model.init, jax.random.key(0))
     for (path, p), own in zip(jax.tree.leaves_with_path(params), jax.tree.leaves(like), strict=True):
-        if p.shape != own.shape:
+        if jnp.shape(p) != own.shape:
             raise ValueError(
                 f"{where}: params must be those of {model}, but params{jax.tree_util.keystr(path)} is {kind(p)} "
                 f"in place of {kind(own)}. Give what its init gives."
