@@ -407,6 +407,11 @@ def test_files(tmp_path):
         first, second = module.bias_ih_l1, module.bias_hh_l1
         np.testing.assert_array_equal(wide[1][0].b[: 2 * m], (first + second)[: 2 * m].detach().double())
         np.testing.assert_array_equal(wide[0][1].W, module.weight_ih_l0_reverse.T.detach().double())
+        halved = jax.tree.map(lambda p: p / 2, params)
+        given = {key: torch.from_numpy(w.astype("float32")) for key, w in dump(halved, model).items()}
+        if dtype != torch.float64:  # as the README says of bfloat16
+            module.load_state_dict(given)
+            same(load(module.state_dict(), model), halved, 0, 0)
 
 
 def test_light(tmp_path):
@@ -585,6 +590,37 @@ def test_tutorial():
     assert ys.shape == tuple(out.shape) == (1, 10, 16)
     assert h.shape == tuple(h_n.shape) == (4, 1, 8)
     same((ys, h), (out.detach().numpy(), h_n.detach().numpy()), **SINGLE)
+
+
+def test_the_door_of_other_modules():
+    """The lines of the README's table that an `nn.LSTM` has not."""
+    double = dict(batch_first=True, dtype=torch.float64)
+    x, h_0 = inputs(B, T, n), inputs(2, B, m, seed=1)
+    for make, module in (
+        (r.gru, torch.nn.GRU(n, m, 2, bias=False, **double)),
+        (r.rnn, torch.nn.RNN(n, m, 2, **double)),
+        (lambda n, m: r.rnn(n, m, jax.nn.relu), torch.nn.RNN(n, m, 2, nonlinearity="relu", **double)),
+    ):
+        model = r.deep(make, n, m, layers=2)
+        params = load(module.state_dict(), model)
+        # hx, h_n
+        begin = jax.tree.unflatten(jax.tree.structure(model.start(params)), list(h_0))
+        state, ys = r.apply(model, params, x, state=begin)
+        out, h_n = module(torch.tensor(x), torch.tensor(h_0))
+        same((ys, jnp.stack(jax.tree.leaves(state))), (out.detach().numpy(), h_n.detach().numpy()), **EXACT)
+        # bias=False
+        assert dump(params, model, bias=module.bias).keys() == module.state_dict().keys()
+    # proj_size
+    module = torch.nn.LSTM(n, m, proj_size=2, **double)
+    model = r.deep(functools.partial(r.projected_lstm, p=2), n, m)
+    _, ys = r.apply(model, load(module.state_dict(), model), x)
+    same(ys, module(torch.tensor(x))[0].detach().numpy(), **EXACT)
+    # nn.LSTMCell
+    module, cell = torch.nn.LSTMCell(n, m, dtype=torch.float64), r.lstm(n, m)
+    h, c = inputs(m, seed=1), inputs(m, seed=2)
+    state, y = cell.step(load(module.state_dict(), cell), r.LSTMState(jnp.asarray(h), jnp.asarray(c)), x[0, 0])
+    want = [a.detach().numpy() for a in module(torch.tensor(x[0, 0]), (torch.tensor(h), torch.tensor(c)))]
+    same((list(state), y), (want, want[0]), **EXACT)
 
 
 def test_the_door():

@@ -89,7 +89,8 @@ def dump(
         >>> list(weights)[:4], weights["weight_ih_l0_reverse"].shape
         (['weight_ih_l0', 'weight_hh_l0', 'bias_ih_l0', 'bias_hh_l0'], (16, 3))
 
-    `module.load_state_dict({key: torch.from_numpy(w) for key, w in weights.items()})` takes them.
+    `module.load_state_dict({key: torch.from_numpy(w) for key, w in weights.items()})` takes them; of bfloat16, which
+    `from_numpy` does not know, `torch.from_numpy(w.astype("float32"))`, which the module casts back.
     """
     where = "interop.torch.dump"
     fits(where, model, params)
