@@ -30,7 +30,7 @@ def layers(where, model: Cell | None, params: PyTree) -> list[tuple]:
     of = parts(model)
     if len(of) == 1 and _like(of[0], params):
         return layers(where, of[0], params)
-    if len(of) == 2 and model.each is not None and all(part.each is None for part in of):
+    if model is not None and model.each is not None and len(of) == 2 and all(part.each is None for part in of):
         return [params]
     return [layer for part, own in zip(of or [None] * len(params), params) for layer in layers(where, part, own)]
 
