@@ -34,7 +34,7 @@ print(place, "| jax", jax.__version__)
 
 # %%
 n = m = 256
-steps, B = (100, 32) if SMALL else (300, 32)
+steps, B = 100, 32
 cell = rnnjax.batch(rnnjax.scan(rnnjax.lstm(n, m)), B)
 params = cell.init(jax.random.key(0))
 xs = jax.random.normal(jax.random.key(1), (steps, B, n))
