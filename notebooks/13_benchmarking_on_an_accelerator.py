@@ -75,7 +75,7 @@ for _ in range(20):
     answered.append(time.perf_counter() - began)
 wrong = np.median(answered) / np.median(asked)
 print(
-    f"not blocked {1e3 * np.median(asked):.3f} ms, blocked {1e3 * np.median(answered):.1f} ms: {wrong:.0f} times as long"
+    f"unblocked {1e3 * np.median(asked):.3f} ms, blocked {1e3 * np.median(answered):.1f} ms: {wrong:.0f} times as long"
 )
 assert compiling > 2 * warm, "the first call is mostly compiling"
 assert wrong > 5, "a clock that does not wait measures nothing but the call"
