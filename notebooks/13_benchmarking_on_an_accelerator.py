@@ -203,7 +203,7 @@ for B in batches:
 assert rate[64] > 3 * rate[1], "the same weights, read once for more sequences"
 
 # %% [markdown]
-# (A point above the roof says that the machine was busier while the limits were measured than while the step was.)
+# (A point above the roof says that our probe reads more slowly than the device can: the roof is an estimate from below.)
 #
 # From $B = 1$ to $B = 64$ the work grows 64 times, and the time of a step much less: one sequence leaves most of the device
 # idle.
