@@ -231,4 +231,4 @@ axes.set_axis_off()
 # Hochreiter & Schmidhuber 1997, [Long short-term memory](https://doi.org/10.1162/neco.1997.9.8.1735); Gers, Schmidhuber &
 # Cummins 2000, [Learning to forget](https://doi.org/10.1162/089976600300015015); Karpathy, Johnson & Li 2015,
 # [Visualizing and understanding recurrent networks](https://arxiv.org/abs/1506.02078). Next:
-# the [GRU and its minimal relatives](05_gru_and_minimal_gates.ipynb).
+# the [GRU and its minimal relatives](05_gru_and_how_the_variants_differ.ipynb).
