@@ -33,10 +33,8 @@ from rnnjax.train import begin, fit, update
 SMALL = "RNNJAX_SMALL" in os.environ
 series = futures.joined(sunspots())  # shipped with the library
 for name, part in series.parts._asdict().items():
-    years = series.times[part]
-    print(
-        f"{name:6} {years[0]} to {years[-1]}, {len(years)} years, standard deviation {series.values[part].std():.0f} spots"
-    )
+    years, spread = series.times[part], series.values[part].std()
+    print(f"{name:6} {years[0]} to {years[-1]}, {len(years)} years, standard deviation {spread:.0f} spots")
 
 # %% [markdown]
 # The mean number of sunspots of each year. It rises and falls every eleven years or so, never twice alike, and the later
