@@ -1,4 +1,4 @@
-"""Inputs that someone might give by mistake: bytes, JSON and arguments near to what is right, and how they are judged."""
+"""Inputs that someone might give by mistake: bytes and JSON near to what is right, and how an answer is judged."""
 
 import json
 import os
@@ -55,15 +55,17 @@ VALUES = st.recursive(
 )
 
 
+def parts(plain):
+    return plain.values() if isinstance(plain, dict) else plain
+
+
 @st.composite
 def changed(draw, plain: dict, words=()):
     """Plain data after one to three changes somewhere within: a value for another, one more, or one less."""
     plain = json.loads(json.dumps(plain))
     for _ in range(draw(st.integers(1, 3))):
         at = plain
-        while (
-            inner := [x for x in (at.values() if isinstance(at, dict) else at) if isinstance(x, dict | list) and x]
-        ) and draw(st.booleans()):
+        while (inner := [x for x in parts(at) if isinstance(x, dict | list) and x]) and draw(st.booleans()):
             at = draw(st.sampled_from(inner))
         keys = list(at) if isinstance(at, dict) else list(range(len(at)))
         if not keys:

@@ -7,17 +7,25 @@ A bounded run, the same each time, is part of the tests. A long one, of so many 
 
 import gzip
 import io
+import json
+import shutil
 import warnings
 import zipfile
+from itertools import chain
 
+import jax
 import numpy as np
 import pytest
-from fuzzing import edited, judged, trying
+from fuzzing import changed, edited, judged, trying
 from hypothesis import given
+from hypothesis import strategies as st
 from running import quick
 
+from rnnjax import commands
+from rnnjax.cli import main
 from rnnjax.data import (
     Vocabulary,
+    bible,
     characters,
     chorales,
     cmudict,
@@ -38,10 +46,14 @@ from rnnjax.data.digits import idx, mnist
 from rnnjax.data.emoji import _names
 from rnnjax.interop import load as exported
 from rnnjax.interop.export import safetensors
+from rnnjax.tasks import TASKS, kept
+from rnnjax.train import begin
+from rnnjax.train.run import Run
 
 NOTE = "<note><pitch><step>{}</step><octave>4</octave></pitch><duration>2</duration></note>"
-PART = "<part><measure><attributes><divisions>2</divisions></attributes>{}<backup><duration>1</duration></backup>{}</measure></part>"
-SCORE = "<score-partwise>" + "".join(4 * [PART.format(NOTE.format("C"), NOTE.format("G"))]) + "</score-partwise>"
+BACK = "<attributes><divisions>2</divisions></attributes><backup><duration>1</duration></backup>"
+PART = f"<part><measure>{NOTE.format('C')}{BACK}{NOTE.format('G')}</measure></part>"
+SCORE = f"<score-partwise>{4 * PART}</score-partwise>"
 CONTAINER = '<container><rootfiles><rootfile full-path="score.xml"/></rootfiles></container>'
 
 
@@ -136,7 +148,7 @@ def test_files(tmp_path, tried, name):
     valid, load = FILES[name]
     judged(load, valid, tmp_path)
 
-    @trying(60)
+    @trying(40)
     @given(edited(valid))
     def edits(content):
         tried.append(1)
@@ -145,3 +157,86 @@ def test_files(tmp_path, tried, name):
             judged(load, content, tmp_path)
 
     edits()
+
+
+SMALL = {"m": 8, "embed": 4, "batch": 4, "window": 8, "steps": 30, "every": 20}
+OPTIONS = [f"--{name}" for name in SMALL]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a text and a small run, whose checkpoint is of before its first step."""
+    folder = tmp_path_factory.mktemp("trained")
+    (folder / "text.txt").write_text(bible()[:4000], encoding="utf-8")
+    asked = kept.module("language").Config(text=str(folder / "text.txt"), **SMALL)
+    run, recipe = kept.create(folder / "runs" / "run", "language", asked)
+    run.checkpoints.save(begin(recipe, recipe.optimizer, jax.random.key(0)))
+    run.checkpoints.close()
+    return folder
+
+
+def test_configs(trained, tried):
+    path = trained / "runs" / "run"
+    copy = trained / "copy"
+    copy.mkdir(exist_ok=True)
+    (copy / "checkpoints").symlink_to(path / "checkpoints")
+    written = (path / "config.json").read_bytes()
+    plain = json.loads(written)
+    words = [*TASKS, "char", "word", "byte", "jamo", "gru", "rnn", "text.txt", "/", "", None, 0, 1, 2.0, "8", True]
+
+    def resumed(content):
+        (copy / "config.json").write_bytes(content)
+        run = Run(copy)
+        try:
+            kept.options(run)
+            if run.config["task"] == "language":
+                kept.language_model("sample", run)
+                kept.reopen(run)
+        finally:
+            run.checkpoints.close()
+
+    @trying(25)
+    @given(changed(plain, words).map(lambda x: json.dumps(x).encode()) | edited(written))
+    def configs(content):
+        tried.append(1)
+        judged(resumed, content)
+
+    configs()
+
+
+WORDS = st.sampled_from([
+    "train", "eval", "sample", "inspect", "--help", "-h", "--", "-", "", "--m", "--no-smoke", "--smoke", "--text",
+    "--runs", "--name", "--resume", "--seed", "--steps", "--batch", "--window", "--layers", "--dropout", "--cell",
+    "--unit", "word", "byte", "--vocabulary", "--lr", "text.txt", "runs/run", "runs", ".", "no", "--prompt", "God",
+    "--temperature", "--top-k", "--top-p", "--length", "3", "0", "-1", "1e9", "nan", "inf", "0.5", "None", "True",
+    "99999999999999999999", "é", "\0", "a\nb", "*", "[", "{", "--m=8", "--reset=2", "--every", "gru", *TASKS,
+])  # fmt: skip
+
+
+def test_arguments(trained, tried, monkeypatch, capfd):
+    """Training itself is left out: what is tried is all that comes before it. Of sampling, little."""
+    monkeypatch.setattr(commands, "learn", lambda run, recipe, console: False)
+    monkeypatch.setattr(commands, "free_path", lambda folder, name: trained / "fresh" / name[:9])
+    monkeypatch.chdir(trained)
+    monkeypatch.setenv("COLUMNS", "100")
+    some = st.lists(WORDS | st.text(max_size=4).filter(lambda text: "/" not in text), max_size=6)
+    options = st.lists(st.tuples(st.sampled_from(OPTIONS), WORDS).map(list), max_size=3).map(lambda x: [*chain(*x)])
+    text = ["--text", "text.txt", *(f"--{name}={value}" for name, value in SMALL.items())]
+    lines = some | st.builds(lambda a, b: ["train", *text, *a, *b], options, some)
+    lines |= some.map(lambda a: ["sample", "runs/run", "--length", "2", *a])
+
+    @trying(60)
+    @given(lines)
+    def arguments(line):
+        tried.append(1)
+        capfd.readouterr()
+        shutil.rmtree(trained / "fresh", ignore_errors=True)
+        try:
+            code = main(line)
+        except SystemExit as stop:
+            code = stop.code
+        out, err = capfd.readouterr()
+        assert code in (0, 2, 130) and "Traceback" not in out + err
+        assert code != 2 or (err.startswith("rnnjax: ") and err.count("\n") == 1), err
+
+    arguments()

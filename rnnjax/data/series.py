@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from rnnjax.data.parts import Labelled, Parts
-from rnnjax.data.source import source
+from rnnjax.data.source import source, text
 from rnnjax.types import Location
 
 PACKAGE = "aeon==1.6.0"
@@ -25,7 +25,7 @@ def series(path: Location) -> Labelled:
     path = Path(path)
     if not path.exists():
         raise ValueError(f"series: path must exist, but {path} does not. Check its spelling.")
-    lines = list(enumerate(path.read_text("utf-8").splitlines(), 1))
+    lines = list(enumerate(text("series", path).splitlines(), 1))
     header = {}
     for _, line in lines:
         if line.startswith("@"):
@@ -43,13 +43,20 @@ def series(path: Location) -> Labelled:
 def _row(path, at, line, classes):
     *columns, label = line.strip().split(":")
     try:
-        x = np.array([[np.nan if v == "?" else v for v in c.split(",")] for c in columns], np.float32)
+        x = np.array([[np.nan if v == "?" else _finite(v) for v in c.split(",")] for c in columns], np.float32)
         return x.T.reshape(-1, len(columns)), classes[label.strip()]
     except (ValueError, KeyError):
         raise ValueError(
             f"series: a line must be columns of numbers as long as each other and a class of {list(classes)}, but line "
             f"{at} of {path} is {line[:30]!r}. Check the file."
         ) from None
+
+
+def _finite(value):
+    number = float(value)
+    if not abs(number) < 3e38:
+        raise ValueError(value)
+    return number
 
 
 def japanese_vowels(path: Location | None = None) -> Parts:
