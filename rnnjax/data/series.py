@@ -31,9 +31,9 @@ def series(path: Location) -> Labelled:
         if line.startswith("@"):
             name, _, value = line[1:].partition(" ")
             header[name.lower()] = value.split()
-    if header.get("timestamps", ["false"])[0].lower() != "false":
+    if (header.get("timestamps") or ["false"])[0].lower() != "false":
         raise ValueError(f"series: sequences must be without time stamps, but {path} has them. Remove them.")
-    if header.get("classlabel", ["false"])[0].lower() != "true":
+    if (header.get("classlabel") or ["false"])[0].lower() != "true":
         raise ValueError(f"series: sequences must have classes, but {path} has no @classLabel true. Use another file.")
     classes = {name: i for i, name in enumerate(header["classlabel"][1:])}
     rows = [_row(path, at, line, classes) for at, line in lines if line.strip() and line[0] not in "#@"]
