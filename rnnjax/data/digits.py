@@ -96,7 +96,7 @@ def digits(path: Location | None = None) -> Parts:
     try:
         rows = gzip.decompress(found.read_bytes()).decode().split()
         table = np.array([row.split(",") for row in rows], np.float32).reshape(1797, 65)
-        if not ((table >= 0) & (table <= 16)).all():
+        if not ((table >= 0) & (table < 256)).all():
             raise ValueError
     except (OSError, EOFError, ValueError, zlib.error):
         raise ValueError(f"digits: path must hold 1797 rows of 65, but {found} does not. Give digits.csv.gz.") from None
