@@ -80,9 +80,8 @@ def batches(
     `targets` in a list (or tuple) of arrays are one a step, each as long as its sequence. In a list of scalars, or in
     one array (N, ...), they are one a sequence; so write `list(targets)` for an array (N, T) with one a step.
 
-    Raises TypeError and ValueError as `pad` does, and ValueError if the counts of sequences and targets differ, if a
-    target is not as long as its sequence, if a number is NaN or infinite, or if `batch` or `buckets` is below 1 or
-    `seed` or `epoch` below 0.
+    Raises TypeError and ValueError as `pad` does, and ValueError if the counts of sequences and targets differ, a
+    target is not as long as its sequence, a number is not finite, or `batch`, `buckets`, `seed` or `epoch` too small.
 
     Example:
         >>> words = [[3, 1], [4], [1, 5, 9], [2, 6, 5, 3]]
