@@ -72,6 +72,7 @@ FILES = {
 FOLDERS = {
     "abc, not UTF-8": (tunes, "a.abc", b"X:1\n\xff", UTF8.format("tunes", 4)),
     "a page not UTF-8": (korean, "a.html", b"\xff", UTF8.format("korean", 0)),
+    "a page that is torn": (korean, "a.html", b"<![>", r"korean: a page must be HTML, but one has a torn declaration"),
     "no score": (
         chorales,
         "a.mxl",

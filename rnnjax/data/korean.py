@@ -56,8 +56,11 @@ def paragraphs(page: str) -> list[str]:
     ['봄', '새 책상 둘']
     """
     reader = _Reader()
-    reader.feed(page)
-    reader.close()
+    try:
+        reader.feed(page)
+        reader.close()
+    except AssertionError:  # of Python's parser, for a declaration that it cannot read
+        raise ValueError("korean: a page must be HTML, but one has a torn declaration. Fetch it again.") from None
     return [line for line in (" ".join("".join(run).split()) for run in reader.runs) if line]
 
 
