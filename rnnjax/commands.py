@@ -9,6 +9,7 @@ import tyro
 from rich.table import Table
 
 from rnnjax.tasks import TASKS, kept, language
+from rnnjax.tasks.asked import module
 from rnnjax.tasks.learn import learn
 from rnnjax.tasks.options import check_seed
 from rnnjax.tasks.sampling import Taste
@@ -67,10 +68,10 @@ class Train:
 
     def options(self):
         """The options of the task alone; with `smoke` those that make it small, where no other was asked for."""
-        module = kept.module(self.task)
-        usual = dataclasses.asdict(module.Config())
+        task = module(self.task)
+        usual = dataclasses.asdict(task.Config())
         asked = {key: getattr(self, key) for key in usual if getattr(self, key) != usual[key]}
-        return module.Config(**(module.SMOKE if self.smoke else {}) | asked)
+        return task.Config(**(task.SMOKE if self.smoke else {}) | asked)
 
     def path(self):
         """The folder of a new run."""
@@ -82,7 +83,7 @@ class Train:
 
 def train(task: str) -> type[Train]:
     """The command `rnnjax train TASK`: the options of the task, and those of every training."""
-    config = kept.module(task).Config
+    config = module(task).Config
     command = dataclasses.make_dataclass("Train", [], bases=(Train, config), frozen=True, namespace={"task": task})
     command.__doc__ = f"""{inspect.cleandoc(config.__doc__)}
 

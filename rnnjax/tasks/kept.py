@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime
-import importlib
 import json
 import platform
 from dataclasses import asdict
@@ -14,7 +13,8 @@ import jax
 import rnnjax
 from rnnjax.cell import Cell
 from rnnjax.data import Vocabulary
-from rnnjax.tasks import TASKS, language
+from rnnjax.tasks import language
+from rnnjax.tasks.asked import asked, module
 from rnnjax.tasks.config import Config
 from rnnjax.tasks.options import Options
 from rnnjax.tasks.recipe import Recipe
@@ -22,16 +22,9 @@ from rnnjax.train import begin
 from rnnjax.train.run import Run
 
 
-def module(name: str):
-    """The file of a task, with its `Config`, `SMOKE` and `recipe`."""
-    if name not in TASKS:
-        raise ValueError(f"train: the task must be one of {', '.join(TASKS)}, but it is {name}. Choose one.")
-    return importlib.import_module(f"rnnjax.tasks.{name}")
-
-
 def create(path, name: str, options: Options) -> tuple[Run, Recipe]:
     """A new run of a task in the folder `path`, its data read."""
-    recipe, plain = module(name).recipe(options), asdict(options)
+    recipe, plain = asked(name, options), asdict(options)
     paths = {key: str(Path(plain[key]).absolute()) for key in ("text", "data") if plain.get(key)}
     return Run.create(path, {"task": name, "options": plain | paths, **recipe.fixed}), recipe
 
@@ -55,8 +48,7 @@ def options(run: Run) -> Options:
 
 def reopen(run: Run) -> Recipe:
     """The recipe of a run. Raises `ValueError` if its config is not as `create` wrote it, or its data have changed."""
-    asked = options(run)
-    recipe = module(run.config["task"]).recipe(asked)
+    recipe = asked(run.config["task"], options(run))
     unchanged(run, recipe.fixed)
     return recipe
 
@@ -78,12 +70,12 @@ def trained(run: Run, recipe: Recipe | language.Learner):
 
 def language_model(where: str, run: Run) -> tuple[Cell, Vocabulary, object]:
     """The network, vocabulary and trained params of a run of the task `language`, without its text."""
-    asked = cast(Config, options(run))
+    config = cast(Config, options(run))
     if run.config["task"] != "language":
         raise ValueError(f"{where}: the run must be of the task language, but it is of {run.config['task']}.")
     with understood(run):
         vocabulary = Vocabulary.from_json(run.config["vocabulary"])
-    return language.model(asked, len(vocabulary)), vocabulary, trained(run, language.learner(asked, len(vocabulary)))
+    return language.model(config, len(vocabulary)), vocabulary, trained(run, language.learner(config, len(vocabulary)))
 
 
 def result(run: Run, recipe: Recipe, params) -> dict:

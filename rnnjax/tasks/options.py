@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields
-from typing import get_args, get_type_hints
+from typing import Literal, get_args, get_type_hints
 
 import optax
 
@@ -25,6 +25,10 @@ class Options:
     """Seed of everything random."""
     every: int = 250
     """Steps between evaluations and checkpoints."""
+    accumulate: int = 1
+    """Parts of a batch that take turns in memory before each update; all of them weigh alike."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What matrices are multiplied in; all else stays float32."""
 
     def __post_init__(self):
         hints = get_type_hints(type(self))
@@ -40,6 +44,15 @@ class Options:
                 )
             elif choices and type(None) not in choices and value not in choices:
                 raise ValueError(f"train: {name} must be one of {choices}, but {name} is {value!r}.")
+        if self.batch % self.accumulate:
+            raise ValueError(
+                f"train: accumulate must divide batch, but accumulate is {self.accumulate} and batch is {self.batch}."
+            )
+
+    @property
+    def micro(self) -> int:
+        """Sequences that are in memory at a time."""
+        return self.batch // self.accumulate
 
 
 def check_seed(where: str, seed: int) -> None:
