@@ -21,7 +21,7 @@ cross_entropy = optax.softmax_cross_entropy_with_integer_labels
 LAYERS = r.stack(r.embed(V, 5), r.dropout(0.3), r.scan(r.lstm(5, 7)), r.dense(7, V))
 MODEL = r.with_loss(LAYERS, cross_entropy)
 IDS = np.random.default_rng(0).integers(0, V, (2, T, B)).astype(np.int32)
-KEEP = np.arange(T)[:, None] < np.array([T, 4, 9, 1, 1, 9, 4, T])  # parts of 2 and of 4 streams keep as much as one another
+KEEP = np.arange(T)[:, None] < np.array([T, 4, 9, 1, 1, 9, 4, T])  # all parts keep as much
 
 
 def tbptt(B):
