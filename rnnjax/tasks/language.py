@@ -95,6 +95,7 @@ def recipe(config: Config) -> Recipe:
         gradient=rnnjax.tbptt(cell, window=config.window),
         optimizer=optimizer,
         batch_at=streams.at,
+        batch_axis=1,
         restart=restart(config, cell, len(streams)),
         measure=measure,
         baselines=baselines,

@@ -124,6 +124,7 @@ def recipe(config: Config) -> Recipe:
         gradient=rnnjax.tbptt(cell, window=config.window),
         optimizer=optimizer(config, len(streams)),
         batch_at=streams.at,
+        batch_axis=1,
         restart=restart,
         measure=measure,
         baselines=baselines,
