@@ -18,7 +18,7 @@ def placed(recipe: Recipe, mesh: Mesh, batch: int) -> Recipe:
 
     def gradient(params, state, batch, keep=None):
         with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
-            loss, gradients, state = recipe.gradient(params, state, batch, keep)
+            loss, gradients, state = recipe.gradient(layout.lay(layout.used, params), state, batch, keep)
         return loss, layout.lay(layout.param, gradients), layout.lay(layout.state, state)
 
     def change(gradients, state, params=None):

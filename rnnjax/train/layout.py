@@ -33,14 +33,16 @@ class Layout(NamedTuple):
 
     def param(self, shape: tuple[int, ...]) -> P:
         """How a param of this shape lies, and its gradient, and what the optimizer knows of it."""
-        spec: list[Any] = [None] * len(shape)
-        if math.prod(shape) >= LARGE and len(shape) > 1:
-            if self._divides("model", shape[-1]):
-                spec[-1] = "model"
-            free = [i for i in range(len(shape)) if spec[i] is None and self._divides("fsdp", shape[i])]
-            if free:
-                spec[max(free, key=lambda i: shape[i])] = "fsdp"
+        spec: list[Any] = [*self.used(shape)]
+        free = [i for i, name in enumerate(spec) if name is None and self._divides("fsdp", shape[i])]
+        if free and math.prod(shape) >= LARGE:
+            spec[max(free, key=lambda i: shape[i])] = "fsdp"
         return P(*spec)
+
+    def used(self, shape: tuple[int, ...]) -> P:
+        """How a param lies where it is used: every step of a loop uses all of it, so it is gathered once before."""
+        wide = len(shape) > 1 and math.prod(shape) >= LARGE and self._divides("model", shape[-1])
+        return P(*[None] * (len(shape) - 1), *["model" if wide else None] * (len(shape) > 0))
 
     def state(self, shape: tuple[int, ...]) -> P:
         """How the state of the streams lies."""
