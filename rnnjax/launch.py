@@ -1,4 +1,4 @@
-"""Where a training runs: options of `rnnjax train` that are no part of what a run is, and may be others when it goes on."""
+"""Where a training runs: options of `rnnjax train` that are no part of a run, and may be others when it goes on."""
 
 import dataclasses
 

@@ -3,9 +3,11 @@
 Process 0 begins the run and tells of it; the others follow. What they compute is the same in all, to the bit.
 """
 
+import atexit
 import contextlib
 import io
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -118,8 +120,8 @@ def follow(run, console):
         run.checkpoints  # noqa: B018 (which all make together, in the run's own folder)
     if leads():
         return run, console
-    follow.folder = tempfile.TemporaryDirectory(prefix="rnnjax-")  # lives as long as the process
-    run.path = Path(follow.folder.name)
+    run.path = Path(tempfile.mkdtemp(prefix="rnnjax-"))
+    atexit.register(shutil.rmtree, run.path, ignore_errors=True)
     return run, Console(file=io.StringIO())
 
 
