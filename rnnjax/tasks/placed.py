@@ -25,9 +25,13 @@ def placed(recipe: Recipe, mesh: Mesh, batch: int) -> Recipe:
         updates, state = recipe.optimizer.update(gradients, state, params)
         return layout.lay(layout.param, updates), layout.lay(layout.param, state)
 
+    @jax.jit
+    def settled(state):
+        return layout.lay(layout.state, state)
+
     def restart(step, training):
         training = recipe.restart(step, training)
-        return training._replace(state=layout.put(layout.state, training.state))
+        return training._replace(state=settled(training.state))
 
     return recipe._replace(
         init=lambda key: layout.lay(layout.param, recipe.init(key)),

@@ -63,10 +63,6 @@ class Layout(NamedTuple):
         """A tree within `jit`, held to a rule of these."""
         return jax.tree.map(lambda x: jax.lax.with_sharding_constraint(x, self._sharding(rule, x)), tree)
 
-    def put(self, rule, tree):
-        """A tree of arrays that are on devices, moved to where a rule says."""
-        return jax.device_put(tree, jax.tree.map(lambda x: self._sharding(rule, x), tree))
-
     def spread(self, batch):
         """A batch that every process has, as arrays across all of them, each of which holds only its own rows."""
         return jax.tree.map(self._rows, batch)
