@@ -8,18 +8,20 @@ from pathlib import Path
 import tyro
 from rich.table import Table
 
+from rnnjax.launch import Launch
 from rnnjax.tasks import TASKS, kept, language
 from rnnjax.tasks.asked import module
 from rnnjax.tasks.learn import learn
 from rnnjax.tasks.options import check_seed
 from rnnjax.tasks.sampling import Taste
+from rnnjax.train import processes
 from rnnjax.train.run import Run, free_path
 
 STOPPED = 130
 
 
 @dataclasses.dataclass(frozen=True)
-class Train:
+class Train(Launch):
     """What every `rnnjax train TASK` takes besides the options of its task; `train` makes it a command."""
 
     name: str | None = None
@@ -32,18 +34,27 @@ class Train:
     """Only a few steps of something small, in seconds: does it work at all?"""
 
     def __call__(self, console):
+        self.join()
         if self.resume is None:
-            run, recipe = kept.create(self.path(), self.task, self.options())
+            run, recipe = self.created()
         else:
             run = self.resumed()
             recipe = kept.reopen(run)
+        again = f"rnnjax train --resume {shlex.quote(str(run.path))}"
+        recipe = self.placed(recipe, kept.options(run).batch)
+        run, console = processes.follow(run, console)
+        with processes.minded(again):
+            return self.trained(run, recipe, console, again)
+
+    def trained(self, run, recipe, console, again):
+        """Train to the end, and say what came of it."""
         try:
             console.print(f"run: {run.path}")
             done = learn(run, recipe, console)
         except KeyboardInterrupt:  # in the first moments, or the second Ctrl-C: it goes on from its last checkpoint
             done = False
         if not done:
-            console.print(f"stopped; go on with: rnnjax train --resume {shlex.quote(str(run.path))}")
+            console.print(f"stopped; go on with: {again}")
             return STOPPED
         params = kept.trained(run, recipe)
         report(kept.finish(run, recipe, params), console)
@@ -57,10 +68,28 @@ class Train:
         if run.config["task"] == "language":
             console.print(f"try: rnnjax sample {shlex.quote(str(run.path))} --temperature 0.8")
 
+    def created(self):
+        """A new run, which the first of several processes creates, and all others open."""
+        made, options = [], self.options()
+        self.grid(options.batch)
+
+        def create():
+            made.append(kept.create(self.path(), self.task, options))
+            return str(made[0][0].path.absolute())
+
+        path = processes.first(create)
+        if made:
+            return made[0]
+        run = Run(path)
+        return run, kept.reopen(run)
+
     def resumed(self):
         """The run to go on with."""
-        if self != type(self)(resume=self.resume):
-            raise ValueError("train: --resume must stand alone, but other options came with it. A run keeps its own.")
+        if self != type(self)(resume=self.resume, **self.launch()):
+            raise ValueError(
+                "train: --resume must stand alone, but other options came with it. A run keeps its own, but for where "
+                "it runs."
+            )
         run = Run(self.resume)
         if self.task not in ("language", run.config.get("task")):
             raise ValueError(f"train: --resume must be of a run of {self.task}, but {run.path} is of another task.")

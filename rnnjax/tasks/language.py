@@ -96,6 +96,7 @@ def recipe(config: Config) -> Recipe:
         batch_axis=1,
         optimizer=optimizer,
         batch_at=streams.at,
+        batch_axis=1,
         restart=restart(config, cell, len(streams)),
         measure=measure,
         baselines=baselines,

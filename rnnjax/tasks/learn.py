@@ -11,6 +11,7 @@ from rnnjax.tasks.recipe import Recipe
 from rnnjax.train import begin, fit, update
 from rnnjax.train.curve import curve
 from rnnjax.train.interrupt import interruptible
+from rnnjax.train.processes import together
 from rnnjax.train.progress import progress
 from rnnjax.train.run import Run
 
@@ -42,7 +43,8 @@ def learn(run: Run, recipe: Recipe, console: Console) -> bool:
         return round(time.time() - began, 1)
 
     done, waiting, began = int(training.step), [], time.time() - run.seconds
-    with drawn(run, recipe, baselines), interruptible() as interrupted, progress(console, steps, done) as advance:
+    with drawn(run, recipe, baselines), interruptible() as asked, progress(console, steps, done) as advance:
+        interrupted = together(asked)
         for training, metrics in fit(
             one_step, training, lambda n: (recipe.batch_at(n),), steps, restart=recipe.restart
         ):

@@ -125,6 +125,7 @@ def recipe(config: Config) -> Recipe:
         batch_axis=1,
         optimizer=optimizer(config, len(streams)),
         batch_at=streams.at,
+        batch_axis=1,
         restart=restart,
         measure=measure,
         baselines=baselines,

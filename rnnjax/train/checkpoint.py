@@ -4,6 +4,7 @@ from pathlib import Path
 
 import jax
 
+from rnnjax.train.processes import everywhere
 from rnnjax.train.update import Training
 from rnnjax.types import Location
 
@@ -78,9 +79,9 @@ def _numbers(x):
 
 
 def _placed(kind):
-    """The type of an array to come, on the first device."""
+    """The type of an array to come, on the first device, or of several processes on all."""
     kind = jax.eval_shape(_numbers, kind)
-    return jax.ShapeDtypeStruct(kind.shape, kind.dtype, sharding=jax.sharding.SingleDeviceSharding(jax.devices()[0]))
+    return jax.ShapeDtypeStruct(kind.shape, kind.dtype, sharding=everywhere())
 
 
 def _like(training, leaves):

@@ -1,5 +1,6 @@
 """A run on disk: `runs/NAME` with its config, metrics and checkpoints."""
 
+import functools
 import json
 from pathlib import Path
 
@@ -25,7 +26,11 @@ class Run:
             raise ValueError(
                 f"Run: {self.path}/config.json must be JSON, but it is not: {error}. Restore it."
             ) from error
-        self.checkpoints = Checkpoints(self.path / "checkpoints")
+
+    @functools.cached_property
+    def checkpoints(self) -> Checkpoints:
+        """Made when first asked for: of several processes, all must make it together."""
+        return Checkpoints(self.path / "checkpoints")
 
     @classmethod
     def create(cls, path, config: dict) -> "Run":
