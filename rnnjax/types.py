@@ -9,7 +9,7 @@ from typing import Any, Concatenate, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
-from jaxtyping import Array, Bool, Float, Int, PRNGKeyArray, PyTree, Shaped, UInt32
+from jaxtyping import Array, Bool, Float, Int, Integer, PRNGKeyArray, PyTree, Shaped, UInt32
 from jaxtyping import Key as TypedKey
 
 AnyArray: TypeAlias = Array | np.ndarray
@@ -28,7 +28,7 @@ Sequences: TypeAlias = PyTree[Shaped[AnyArray, "B T ..."]]
 Step: TypeAlias = Callable[Concatenate[Params, State, PyTree, ...], tuple[State, PyTree]]
 Activation: TypeAlias = Callable[[Array], Array]
 Ragged: TypeAlias = Sequence[npt.ArrayLike] | np.ndarray
-Integers: TypeAlias = Int[AnyArray, " N"] | Sequence[int]
+Integers: TypeAlias = Integer[AnyArray, " N"] | Sequence[int]
 Ids: TypeAlias = Int[np.ndarray, " N"]
 Location: TypeAlias = str | os.PathLike[str]
 

@@ -23,7 +23,7 @@ SINGLE = dict(rtol=1e-5, atol=1e-6)
 
 # Tests of the programs run in single precision and with JAX's own promotion, as a user runs them.
 collect_ignore = ["runtime_types.py", "typed_use.py"]  # programs, run by test_types in processes of their own
-PROGRAMS = "test_data", "test_ngram", "test_train", "test_task", "test_sampling", "test_cli"
+PROGRAMS = "test_data", "test_ngram", "test_train", "test_task", "test_sampling", "test_cli", "test_fuzz"
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -39,6 +39,14 @@ def exact(request):
         jax.config.update("jax_disable_most_optimizations", True)
         stack.callback(jax.config.update, "jax_disable_most_optimizations", False)
         yield
+
+
+def pytest_terminal_summary(terminalreporter):
+    """How many inputs the tests of `test_fuzz.py` have tried, in whatever process."""
+    found = {each.nodeid: dict(each.user_properties) for each in terminalreporter.stats.get("", [])}
+    inputs = [each["inputs"] for each in found.values() if "inputs" in each]
+    if inputs:
+        terminalreporter.write_line(f"fuzzed: {sum(inputs):,} inputs tried, by {len(inputs)} tests")
 
 
 # cells of one step, all of n inputs

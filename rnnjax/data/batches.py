@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int, Shaped
 
+from rnnjax.data.finite import finite
 from rnnjax.types import Integers, Ragged
 
 
@@ -79,8 +80,8 @@ def batches(
     `targets` in a list (or tuple) of arrays are one a step, each as long as its sequence. In a list of scalars, or in
     one array (N, ...), they are one a sequence; so write `list(targets)` for an array (N, T) with one a step.
 
-    Raises TypeError and ValueError as `pad` does, and ValueError if the counts of sequences and targets differ, if a
-    target is not as long as its sequence, or if `batch` or `buckets` is below 1 or `seed` or `epoch` below 0.
+    Raises TypeError and ValueError as `pad` does, and ValueError if the counts of sequences and targets differ, a
+    target is not as long as its sequence, a number is not finite, or `batch`, `buckets`, `seed` or `epoch` too small.
 
     Example:
         >>> words = [[3, 1], [4], [1, 5, 9], [2, 6, 5, 3]]
@@ -100,6 +101,8 @@ def batches(
         )
     stepwise = isinstance(targets, list | tuple) and any(np.ndim(t) for t in targets)
     targets = _alike("batches", "targets", targets) if stepwise else np.asarray(targets)
+    for name, arrays in (("sequences", sequences), ("targets", targets if stepwise else [targets])):
+        finite("batches", name, arrays)
     lengths = np.array([len(s) for s in sequences])
     for i in np.flatnonzero(lengths != [len(t) for t in targets])[:1] if stepwise else ():
         raise ValueError(

@@ -1,8 +1,10 @@
 """Bach's chorales as piano rolls, from MusicXML by the standard library alone."""
 
 import math
+import struct
 import xml.etree.ElementTree as ET
 import zipfile
+import zlib
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,6 +15,8 @@ from rnnjax.data.source import source
 from rnnjax.types import Location
 
 LOWEST = 21
+LONGEST = 10_000
+UNPACKED = zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, struct.error, OSError
 INTERVALS = 12
 STEPS = {"C": 0, "D": 2, "E": 4, "F": 5, "G": 7, "A": 9, "B": 11}
 
@@ -52,24 +56,30 @@ def roll(path) -> np.ndarray | None:
 
     Raises ValueError if it is no packed MusicXML.
     """
-    parts = _score(path).findall("part")
-    notes = [note for part in parts for note in _notes(part)]
+    try:
+        parts = _score(path).findall("part")
+        notes = [note for part in parts for note in _notes(part)]
+    except (*UNPACKED, KeyError, ValueError, TypeError, ZeroDivisionError, OverflowError, ET.ParseError):
+        raise ValueError(f"chorales: a score must be packed MusicXML, but {path} is not. Remove it.") from None
     if len(parts) != 4 or not notes:
         return None
-    frames = np.zeros((math.ceil(max(end for _, end, _ in notes)), 88), bool)
+    length = math.ceil(max(end for _, end, _ in notes))
+    if length > LONGEST or not all(0 <= start <= end and 0 <= p - LOWEST < 88 for start, end, p in notes):
+        raise ValueError(
+            f"chorales: a score must keep to a piano's keys and {LONGEST} quarters, but {path} does not. Remove it."
+        )
+    frames = np.zeros((length, 88), bool)
     for start, end, pitch in notes:
         frames[math.ceil(start) : math.ceil(end), pitch - LOWEST] = True
-    return frames[: np.flatnonzero(frames.any(1))[-1] + 1]
+    sounds = np.flatnonzero(frames.any(1))
+    return frames[: sounds[-1] + 1] if len(sounds) else None
 
 
 def _score(path: Path):
-    try:
-        with zipfile.ZipFile(path) as archive:
-            container = ET.fromstring(archive.read("META-INF/container.xml"))
-            (name, *_) = (e.attrib["full-path"] for e in container.iter() if e.tag.endswith("rootfile"))
-            return ET.fromstring(archive.read(name))
-    except (zipfile.BadZipFile, KeyError, ValueError, ET.ParseError):
-        raise ValueError(f"chorales: a score must be packed MusicXML, but {path} is not. Remove it.") from None
+    with zipfile.ZipFile(path) as archive:
+        container = ET.fromstring(archive.read("META-INF/container.xml"))
+        (name, *_) = (e.attrib["full-path"] for e in container.iter() if e.tag.endswith("rootfile"))
+        return ET.fromstring(archive.read(name))
 
 
 def _notes(part):

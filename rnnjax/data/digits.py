@@ -2,6 +2,7 @@
 
 import gzip
 import tarfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -94,8 +95,11 @@ def digits(path: Location | None = None) -> Parts:
     )
     try:
         rows = gzip.decompress(found.read_bytes()).decode().split()
-        table = np.array([row.split(",") for row in rows], np.float32).astype(np.uint8).reshape(1797, 65)
-    except (OSError, EOFError, ValueError):
+        table = np.array([row.split(",") for row in rows], np.float32).reshape(1797, 65)
+        if not ((table >= 0) & (table < 256)).all():
+            raise ValueError
+    except (OSError, EOFError, ValueError, zlib.error):
         raise ValueError(f"digits: path must hold 1797 rows of 65, but {found} does not. Give digits.csv.gz.") from None
+    table = table.astype(np.uint8)
     every = Labelled(table[:, :64].reshape(-1, 8, 8), table[:, 64].astype(np.int32))
     return Parts(*(Labelled(*(a[part] for a in every)) for part in (np.s_[:-500], np.s_[-500:-250], np.s_[-250:])))

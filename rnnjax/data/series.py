@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from rnnjax.data.parts import Labelled, Parts
-from rnnjax.data.source import source
+from rnnjax.data.source import source, text
 from rnnjax.types import Location
 
 PACKAGE = "aeon==1.6.0"
@@ -25,15 +25,15 @@ def series(path: Location) -> Labelled:
     path = Path(path)
     if not path.exists():
         raise ValueError(f"series: path must exist, but {path} does not. Check its spelling.")
-    lines = list(enumerate(path.read_text("utf-8").splitlines(), 1))
+    lines = list(enumerate(text("series", path).splitlines(), 1))
     header = {}
     for _, line in lines:
         if line.startswith("@"):
             name, _, value = line[1:].partition(" ")
             header[name.lower()] = value.split()
-    if header.get("timestamps", ["false"])[0].lower() != "false":
+    if (header.get("timestamps") or ["false"])[0].lower() != "false":
         raise ValueError(f"series: sequences must be without time stamps, but {path} has them. Remove them.")
-    if header.get("classlabel", ["false"])[0].lower() != "true":
+    if (header.get("classlabel") or ["false"])[0].lower() != "true":
         raise ValueError(f"series: sequences must have classes, but {path} has no @classLabel true. Use another file.")
     classes = {name: i for i, name in enumerate(header["classlabel"][1:])}
     rows = [_row(path, at, line, classes) for at, line in lines if line.strip() and line[0] not in "#@"]
@@ -43,13 +43,20 @@ def series(path: Location) -> Labelled:
 def _row(path, at, line, classes):
     *columns, label = line.strip().split(":")
     try:
-        x = np.array([[np.nan if v == "?" else v for v in c.split(",")] for c in columns], np.float32)
+        x = np.array([[np.nan if v == "?" else _finite(v) for v in c.split(",")] for c in columns], np.float32)
         return x.T.reshape(-1, len(columns)), classes[label.strip()]
     except (ValueError, KeyError):
         raise ValueError(
             f"series: a line must be columns of numbers as long as each other and a class of {list(classes)}, but line "
             f"{at} of {path} is {line[:30]!r}. Check the file."
         ) from None
+
+
+def _finite(value):
+    number = float(value)
+    if not abs(number) < 3e38:
+        raise ValueError(value)
+    return number
 
 
 def japanese_vowels(path: Location | None = None) -> Parts:

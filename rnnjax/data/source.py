@@ -55,6 +55,17 @@ def given(where: str, path: Location) -> Path:
     return found
 
 
+def text(where: str, path: Path) -> str:
+    """The text of a UTF-8 file, each of its line ends as a newline. Raises `ValueError` if it is not UTF-8."""
+    try:
+        return path.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{where}: the file must be UTF-8, but {path} has byte 0x{error.object[error.start]:02x} at offset "
+            f"{error.start}, where no character can hold it. Fetch it again, or convert it."
+        ) from None
+
+
 @functools.cache
 def say(line: str) -> None:
     """Print a line to stderr, once a process."""

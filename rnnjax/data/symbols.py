@@ -1,11 +1,11 @@
 """The vocabulary of a text, with the most frequent symbols first."""
 
 from collections import Counter
+from collections.abc import Iterable
 
 import numpy as np
 
-from rnnjax.data.jamo import jamo
-from rnnjax.data.units import TOKEN, UNITS, WORD
+from rnnjax.data.units import SINGLE, UNITS
 from rnnjax.data.vocabulary import BYTES, Vocabulary, code_points, require_str
 
 
@@ -18,7 +18,7 @@ def characters(text: str, *, size: int | None = None) -> Vocabulary:
         ('�', 'l', ' ')
     """
     require_str("characters", text)
-    return _by_frequency("char", _counted(text), size)
+    return most_frequent("char", [text], size)
 
 
 def jamo_level(text: str, *, size: int | None = None) -> Vocabulary:
@@ -31,7 +31,7 @@ def jamo_level(text: str, *, size: int | None = None) -> Vocabulary:
         (13, '한글은 쉽다')
     """
     require_str("jamo_level", text)
-    return _by_frequency("jamo", _counted(jamo(text)), size)
+    return most_frequent("jamo", [text], size)
 
 
 def words(text: str, *, size: int | None = 10_000) -> Vocabulary:
@@ -45,7 +45,7 @@ def words(text: str, *, size: int | None = 10_000) -> Vocabulary:
         '<unk> man is <unk> of itself <unk> an island.'
     """
     require_str("words", text)
-    return _by_frequency("word", Counter(WORD.findall(text)), size)
+    return most_frequent("word", [text], size)
 
 
 def tokens(text: str, *, size: int | None = 10_000) -> Vocabulary:
@@ -57,7 +57,7 @@ def tokens(text: str, *, size: int | None = 10_000) -> Vocabulary:
         ('<unk>', '\n', 'does', "n't", 'the', 'u.s.')
     """
     require_str("tokens", text)
-    return _by_frequency("token", Counter(TOKEN.findall(text)), size)
+    return most_frequent("token", [text], size)
 
 
 def byte_level() -> Vocabulary:
@@ -69,7 +69,15 @@ def byte_level() -> Vocabulary:
     return Vocabulary("byte", BYTES)
 
 
-def _by_frequency(unit, counts, size):
+def most_frequent(unit: str, text: Iterable[str], size: int | None) -> Vocabulary:
+    """The vocabulary of a text in pieces that part no symbol; the rest as in `characters`.
+
+    >>> most_frequent("word", ["To be, or ", "not to be"], 3).symbols
+    ('<unk>', 'be', ',')
+    """
+    if unit == "byte":
+        return byte_level()
+    counts = (_characters if unit in SINGLE else _words)(unit, text)
     counts.pop(UNITS[unit].unknown, None)
     if not counts:
         raise ValueError(f"Vocabulary: text must hold a {unit}, but text holds none. Give the training text.")
@@ -78,6 +86,16 @@ def _by_frequency(unit, counts, size):
     return Vocabulary(unit, (UNITS[unit].unknown, *sorted(counts, key=lambda symbol: (-counts[symbol], symbol)))[:size])
 
 
-def _counted(text):
-    counts = np.bincount(code_points(text))
+def _words(unit, text):
+    counts = Counter()
+    for piece in text:
+        counts.update(UNITS[unit].split(piece))
+    return counts
+
+
+def _characters(unit, text):
+    counts = np.zeros(0x110000, np.int64)
+    for piece in text:
+        found = np.bincount(code_points(UNITS[unit].split(piece)))
+        counts[: len(found)] += found
     return {chr(i): int(counts[i]) for i in np.flatnonzero(counts)}

@@ -2,9 +2,9 @@
 
 import gzip
 from importlib import resources
-from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+from rnnjax.data.pieces import pieces
 from rnnjax.types import Location
 
 
@@ -43,6 +43,7 @@ def read(path: Location) -> str:
 
     Raises ValueError if `path` does not exist, is a directory, is empty, or holds bytes that are not UTF-8.
 
+        >>> from pathlib import Path
         >>> from tempfile import TemporaryDirectory
         >>> with TemporaryDirectory() as folder:
         ...     path = Path(folder, "spring.txt")
@@ -50,21 +51,7 @@ def read(path: Location) -> str:
         ...     read(path)
         '봄\r\n'
     """
-    path = Path(path)
-    if path.is_dir():
-        raise ValueError(f"read: path must be a file, but path {str(path)!r} is a directory. Name a file inside it.")
-    if not path.exists():
-        raise ValueError(f"read: path must exist, but path {str(path)!r} does not. Check its spelling.")
-    try:
-        text = path.read_bytes().decode("utf-8").removeprefix("\ufeff")
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"read: the file must be UTF-8, but path {str(path)!r} has byte 0x{error.object[error.start]:02x} at "
-            f"offset {error.start}, where no character can hold it. Convert it to UTF-8."
-        ) from error
-    if not text:
-        raise ValueError(f"read: the file must hold text, but path {str(path)!r} is empty. Name another file.")
-    return text
+    return "".join(pieces(path))
 
 
 def split(ids: Ids, *, valid: float = 0.05, test: float = 0.05) -> tuple[Ids, Ids, Ids]:

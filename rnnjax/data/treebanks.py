@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from rnnjax.data.parts import Parts
-from rnnjax.data.source import source
+from rnnjax.data.source import source, text
 from rnnjax.types import Location
 
 TAGS = (
@@ -82,7 +82,7 @@ def tagged(path: Location | None = None) -> Parts:
 
 def _sentences(path) -> Iterator[Sentence]:
     name, words = "", []
-    for number, line in enumerate([*path.read_text("utf-8").split("\n"), ""], 1):
+    for number, line in enumerate([*text("conllu", path).split("\n"), ""], 1):
         line = line.removesuffix("\r")
         if line.startswith("# sent_id"):
             name = line.partition("=")[2].strip()

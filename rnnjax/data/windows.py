@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Int
+from jaxtyping import Int, Integer
 
 from rnnjax.types import Integers
 
@@ -12,7 +12,7 @@ from rnnjax.types import Integers
 class Windows:
     """What `windows` returns: `len(w)` windows an epoch, and `w[k]` the k-th, an (inputs, targets) pair."""
 
-    streams: Int[np.ndarray, "B N"]
+    streams: Integer[np.ndarray, "B N"]
     length: int
 
     def __len__(self) -> int:

@@ -54,17 +54,28 @@ def load(path: str | os.PathLike[str], program: str = "step") -> tuple[dict[str,
 def arrays(content: bytes) -> dict[str, np.ndarray]:
     """The arrays {name: array} in the bytes of a safetensors file: a length, a header in JSON, and their numbers."""
     begin = 8 + int.from_bytes(content[:8], "little")
-    header = json.loads(content[8:begin])
-    header.pop("__metadata__", None)
+    try:
+        header = json.loads(content[8:begin].decode())
+        header.pop("__metadata__", None)
+        kinds = {name: str(about["dtype"]) for name, about in header.items()}
+        places = {name: (*about["data_offsets"], about["shape"]) for name, about in header.items()}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        raise ValueError(
+            "load: a safetensors file must begin with its header, but it does not. Copy it again."
+        ) from None
     found = {}
-    for name, about in header.items():
-        if about["dtype"] not in DTYPES:
+    for name, (first, last, shape) in places.items():
+        if kinds[name] not in DTYPES:
             raise ValueError(
-                f"load: the dtype of {name} must be of {', '.join(DTYPES)}, but it is {about['dtype']}. Cast it."
+                f"load: the dtype of {name} must be of {', '.join(DTYPES)}, but it is {kinds[name]}. Cast it."
             )
-        first, last = about["data_offsets"]
-        numbers = np.frombuffer(content[begin + first : begin + last], jnp.dtype(DTYPES[about["dtype"]]))
-        found[name] = numbers.reshape(about["shape"])
+        try:
+            numbers = np.frombuffer(content[begin + first : begin + last], jnp.dtype(DTYPES[kinds[name]]))
+            found[name] = numbers.reshape(shape)
+        except (ValueError, TypeError, OverflowError):
+            raise ValueError(
+                f"load: a safetensors file must hold all of {name}, but it does not. Copy it again."
+            ) from None
     return found
 
 

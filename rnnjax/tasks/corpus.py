@@ -1,16 +1,28 @@
 """A text as symbols to learn."""
 
 import hashlib
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from rnnjax.data import Vocabulary, bible, byte_level, characters, jamo_level, read, split, tokens, words
+from rnnjax.data import Vocabulary, bible, split
+from rnnjax.data.mapped import mapped
+from rnnjax.data.pieces import apart, between, pieces
+from rnnjax.data.symbols import most_frequent
 from rnnjax.tasks.config import Config
+
+SHORT = 2**25
+HELD = 1_000_000
 
 
 class Corpus(NamedTuple):
-    """A text as symbols: ids of its training, validation and test parts, and how many characters each part holds."""
+    """A text as symbols: ids of its training, validation and test parts, and how many characters each part holds.
+
+    `train` is of the smallest unsigned integers that hold the vocabulary, and of a long text a memory map.
+    """
 
     vocabulary: Vocabulary
     train: np.ndarray
@@ -21,24 +33,59 @@ class Corpus(NamedTuple):
 
 
 def corpus(config: Config) -> Corpus:
-    """The text split 90 / 5 / 5 %, in order, with a vocabulary of its training part."""
-    text = bible() if config.text is None else read(config.text)
-    train, valid, test = split(text)
-    if config.unit == "byte":
-        vocabulary = byte_level()
-    else:
-        build = {"char": characters, "jamo": jamo_level, "word": words, "token": tokens}[config.unit]
-        vocabulary = build(train, size=config.vocabulary)
-    parts = dict(zip(("train", "valid", "test"), map(vocabulary.encode, (train, valid, test))))
-    for part, ids in parts.items():
-        if len(ids) < 2:
+    """The text split 90 / 5 / 5 %, in order, with a vocabulary of its training part.
+
+    It is read in pieces, and encoded once. Of more than 2**25 characters, the ids are kept in a file of the cache (see
+    `rnnjax.data.mapped`) for whoever reads the same text in the same way again, and no more than a million characters
+    each are held out for validation and test.
+    """
+    text = (lambda: [bible()]) if config.text is None else partial(pieces, config.text)
+    begun = seen(config.text)
+    digest, length = summed(text())
+    share = min(0.05, HELD / length)
+    parts = dict(zip(("train", "valid", "test"), split(range(length), valid=share, test=share)))
+
+    def of(part):
+        return apart(config.unit, between(text(), parts[part].start, parts[part].stop))
+
+    vocabulary = most_frequent(config.unit, of("train"), config.vocabulary)
+    key, ids = hashlib.sha256(f"{digest} {vocabulary.to_json()}".encode()).hexdigest(), {}
+    for part, where in parts.items():
+        make, dtype = partial(map, vocabulary.encode, of(part)), np.min_scalar_type(len(vocabulary) - 1)
+        name = f"{key}-{where.start}-{where.stop}"
+        ids[part] = mapped("train", name, dtype, make) if length > SHORT else joined(make(), dtype)
+        if len(ids[part]) < 2:
             raise ValueError(
-                f"train: each part of the text must hold 2 {config.unit}s, but {part} holds {len(ids)}, of a text of "
-                f"{len(text)} characters. Give a longer text."
+                f"train: each part of the text must hold 2 {config.unit}s, but {part} holds {len(ids[part])}, of a "
+                f"text of {length} characters. Give a longer text."
             )
-    digest = hashlib.sha256(text.encode()).hexdigest()
-    sizes = {"train": len(train), "valid": len(valid), "test": len(test)}
-    return Corpus(vocabulary, **parts, characters=sizes, digest=digest)
+    if seen(config.text) != begun:
+        raise ValueError(f"train: the text must stay as it is while it is read, but {config.text} changed. Try again.")
+    ids |= {part: ids[part].astype(np.int32) for part in ("valid", "test")}
+    return Corpus(vocabulary, **ids, characters={part: len(where) for part, where in parts.items()}, digest=digest)
+
+
+def seen(path: str | None) -> tuple | None:
+    """How a file is now, to be compared with how it is later."""
+    if path is None or not Path(path).exists():
+        return None
+    now = Path(path).stat()
+    return now.st_ino, now.st_size, now.st_mtime_ns
+
+
+def summed(text: Iterable[str]) -> tuple[str, int]:
+    """The SHA-256 of a text in pieces, and its length."""
+    found, length = hashlib.sha256(), 0
+    for piece in text:
+        found.update(piece.encode())
+        length += len(piece)
+    return found.hexdigest(), length
+
+
+def joined(made: Iterable[np.ndarray], dtype) -> np.ndarray:
+    """All ids in one array."""
+    found = [ids.astype(dtype) for ids in made]
+    return np.concatenate(found) if found else np.zeros(0, dtype)
 
 
 def held_out(ids, streams: int, length: int = 128):

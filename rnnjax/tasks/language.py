@@ -16,7 +16,7 @@ from rnnjax.tasks.corpus import corpus
 from rnnjax.tasks.options import adam
 from rnnjax.tasks.recipe import Recipe
 from rnnjax.tasks.sampling import Taste, sample, stream
-from rnnjax.tasks.scores import network_bits, ngram_bits, per_character, predicting
+from rnnjax.tasks.scores import network_bits, ngram_bits, ngram_name, per_character, predicting
 
 SMOKE = dict(m=32, steps=20, every=20)
 
@@ -77,7 +77,7 @@ def recipe(config: Config) -> Recipe:
 
     def baselines(part):
         orders = (5, 8) if part == "test" else (5,)
-        return {f"{order}-gram Kneser-Ney": ngram_bits(text, part, order=order) for order in orders}
+        return {ngram_name(text, order): ngram_bits(text, part, order=order) for order in orders}
 
     def show(params):
         written = "".join(sampled(network, text.vocabulary, params, "\n", Taste(), 300, 0))

@@ -2,11 +2,12 @@
 
 import math
 from dataclasses import dataclass, fields
-from typing import Literal, get_args, get_type_hints
+from typing import Literal, get_args, get_origin, get_type_hints
 
 import optax
 
 SHARES = "dropout", "reset"
+LARGEST = {"layers": 1000}
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,20 @@ class Options:
     def __post_init__(self):
         hints = get_type_hints(type(self))
         for name, value in ((field.name, getattr(self, field.name)) for field in fields(self)):
-            choices = get_args(hints[name])
+            kind, choices = hints[name], get_args(hints[name])
+            top = 1 if name in SHARES else math.inf
+            if get_origin(kind) is Literal and value not in choices:
+                raise ValueError(f"train: {name} must be one of {choices}, but {name} is {value!r}.")
+            if not fits(value, kind):
+                raise TypeError(f"train: {name} must be {said(kind)}, but {name} is {value!r}. Give one.")
             if name == "seed":
                 check_seed("train", value)
-            elif hints[name] is int and value < 1:
-                raise ValueError(f"train: {name} must be at least 1, but {name} is {value}. Give more.")
-            elif hints[name] is float and not 0 <= value < (1 if name in SHARES else math.inf):
-                raise ValueError(
-                    f"train: {name} must be in [0, {1 if name in SHARES else 'inf'}), but {name} is {value}."
-                )
-            elif choices and type(None) not in choices and value not in choices:
-                raise ValueError(f"train: {name} must be one of {choices}, but {name} is {value!r}.")
+            elif kind is int and not 1 <= value <= LARGEST.get(name, 2**31 - 1):
+                most = LARGEST.get(name, 2**31 - 1)
+                bound, change = ("at least 1", "more") if value < 1 else (f"at most {most}", "less")
+                raise ValueError(f"train: {name} must be {bound}, but {name} is {value}. Give {change}.")
+            elif kind is float and not 0 <= value < top:
+                raise ValueError(f"train: {name} must be in [0, {top}), but {name} is {value}.")
         if self.batch % self.accumulate:
             raise ValueError(
                 f"train: accumulate must divide batch, but accumulate is {self.accumulate} and batch is {self.batch}."
@@ -53,6 +57,20 @@ class Options:
     def micro(self) -> int:
         """Sequences that are in memory at a time."""
         return self.batch // self.accumulate
+
+
+def fits(value, kind) -> bool:
+    """Whether a value is of an option's type: true and false are no numbers, but a whole number serves as a float."""
+    if get_origin(kind) is Literal:
+        return True
+    if kind in (int, float):
+        return isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
+    return any(fits(value, each) for each in get_args(kind)) if get_args(kind) else isinstance(value, kind)
+
+
+def said(kind) -> str:
+    """An option's type as an error says it."""
+    return " or ".join("none" if each is type(None) else each.__name__ for each in get_args(kind) or (kind,))
 
 
 def check_seed(where: str, seed: int) -> None:

@@ -11,6 +11,8 @@ from rnnjax.tasks import ngram
 from rnnjax.tasks.corpus import Corpus, held_out
 from rnnjax.train.evaluate import evaluate
 
+MOST = 2_000_000
+
 
 def predicting(network: Cell) -> Cell:
     """The network with cross entropy, in nats a symbol."""
@@ -30,6 +32,13 @@ def network_bits(network: Cell, params, corpus: Corpus, part: str, *, streams: i
 
 
 def ngram_bits(corpus: Corpus, part: str, *, order: int) -> float:
-    """Bits a character of a Kneser-Ney n-gram model of the same training symbols."""
-    model = ngram.kneser_ney(corpus.train, len(corpus.vocabulary), order=min(order, len(corpus.train)))
+    """Bits a character of a Kneser-Ney n-gram model of the same training symbols, the last `MOST` of a long text."""
+    train = corpus.train[-MOST:]
+    model = ngram.kneser_ney(train, len(corpus.vocabulary), order=min(order, len(train)))
     return per_character(corpus, part, ngram.bits(model, getattr(corpus, part)) * math.log(2))
+
+
+def ngram_name(corpus: Corpus, order: int) -> str:
+    """What that model is called, and what it was given to learn where that is not all."""
+    given = f" of the last {MOST:,} symbols" if len(corpus.train) > MOST else ""
+    return f"{order}-gram Kneser-Ney{given}"

@@ -1,0 +1,108 @@
+"""Does a long run grow? The loop of `learn` for 100 000 steps: its memory, and how often it compiles.
+
+    python -m benchmarks.soak [--record] [--steps 100000]
+
+`learn` itself trains a tiny model of the shipped text, with its metrics, checkpoints, evaluations and bar off a
+terminal. The memory that the process holds is read as often as a checkpoint is written, and every program that XLA
+compiles is counted, with the step at which it was.
+"""
+
+import contextlib
+import io
+import logging
+import re
+import tempfile
+import time
+from pathlib import Path
+
+import jax
+import numpy as np
+import psutil
+import tyro
+from rich.console import Console
+
+from benchmarks.report import RESULTS, heading, table
+from rnnjax.tasks import kept, language, learn
+
+TINY = dict(m=8, embed=4, batch=4, window=8)
+
+
+@contextlib.contextmanager
+def compiled(step):
+    """Within it a list grows with (the step, the program's name) of all that XLA compiles."""
+    found = []
+
+    class Handler(logging.Handler):
+        def emit(self, record):
+            if name := re.match(r"Finished XLA compilation of (\S+)", record.getMessage()):
+                found.append((step(), name[1]))
+
+    handler, loggers = Handler(), [logging.getLogger(f"jax._src.{name}") for name in ("dispatch", "interpreters.pxla")]
+    for logger in loggers:  # what is counted is not printed
+        logger.propagate = False
+        logger.addHandler(handler)
+    try:
+        with jax.log_compiles():
+            yield found
+    finally:
+        for logger in loggers:
+            logger.removeHandler(handler)
+            logger.propagate = True
+
+
+def soak(folder: Path, steps: int, every: int):
+    """Train so long: (MiB of memory at each `every` steps, what was compiled when, seconds)."""
+    config = language.Config(**TINY, steps=steps, every=every * 10)
+    run, recipe = kept.create(folder, "language", config)
+    process, memory, at = psutil.Process(), [], [0]
+
+    def batch_at(step):
+        at[0] = step
+        if step % every == 0:
+            memory.append(process.memory_info().rss / 2**20)
+        return recipe.batch_at(step)
+
+    short = recipe._replace(
+        batch_at=batch_at, baselines=lambda part: {}, measure=lambda params, part: {recipe.unit: 1.0}
+    )
+    began = time.perf_counter()
+    with compiled(lambda: at[0]) as programs:
+        assert learn.learn(run, short, Console(file=io.StringIO()))
+    return np.array(memory), programs, time.perf_counter() - began, run.path / "metrics.jsonl"
+
+
+def slope(memory, every):
+    """MiB a thousand steps, over the second half, by least squares."""
+    half = memory[len(memory) // 2 :]
+    return np.polyfit(np.arange(len(half)) * every / 1000, half, 1)[0]
+
+
+def main(record: bool = False, steps: int = 100_000, every: int = 1000):
+    """Train a tiny model for long.
+
+    Args:
+        record: write the table to benchmarks/results/soak-cpu.md.
+        steps: updates to make.
+        every: steps between looks at the memory.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        memory, programs, seconds, metrics = soak(Path(folder, "run"), steps, every)
+        lines = len(metrics.read_text().splitlines())
+    marks = np.linspace(0, len(memory) - 1, 11).astype(int)
+    rows = [(f"{k * every:,}", f"{memory[k]:.1f}") for k in marks]
+    late = [(step, name) for step, name in programs if step > 0]
+    text = heading("A long run", "optax", "orbax-checkpoint", "numpy")
+    text += f"\n`learn`, {steps:,} steps of a 1 x lstm({TINY['m']}), batch {TINY['batch']}, window {TINY['window']}: "
+    text += f"{seconds:.0f} s, {1e3 * seconds / steps:.3f} ms a step, {lines:,} lines of metrics, and a checkpoint "
+    text += f"every {10 * every:,} steps.\n\n" + table(("step", "memory held, MiB"), rows)
+    text += f"\nOver the second half {1e3 * slope(memory, every):+.2f} KiB a thousand steps, by least squares.\n"
+    text += f"\nThe update was compiled {sum(name == 'jit(step)' for _, name in programs)} time. Of {len(programs)} "
+    text += f"programs compiled, {len(late)} after the first step"
+    text += "".join(f"; step {step:,}: {name}" for step, name in late) + ".\n"
+    print(text)
+    if record:
+        (RESULTS / "soak-cpu.md").write_text(text)
+
+
+if __name__ == "__main__":
+    tyro.cli(main)
