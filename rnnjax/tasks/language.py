@@ -93,7 +93,6 @@ def recipe(config: Config) -> Recipe:
         init=init,
         start=start,
         gradient=rnnjax.tbptt(rnnjax.batch(predicting(network), config.micro), window=config.window),
-        batch_axis=1,
         optimizer=optimizer,
         batch_at=streams.at,
         batch_axis=1,

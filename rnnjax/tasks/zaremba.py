@@ -122,7 +122,6 @@ def recipe(config: Config) -> Recipe:
         init=cell.init,
         start=start,
         gradient=rnnjax.tbptt(rnnjax.batch(predicting(network), config.micro), window=config.window),
-        batch_axis=1,
         optimizer=optimizer(config, len(streams)),
         batch_at=streams.at,
         batch_axis=1,
