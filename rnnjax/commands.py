@@ -1,7 +1,9 @@
 """What `rnnjax train`, `eval` and `sample` take and do."""
 
 import dataclasses
+import functools
 import inspect
+import logging
 import shlex
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from rnnjax.tasks import TASKS, kept, language
 from rnnjax.tasks.learn import learn
 from rnnjax.tasks.options import check_seed
 from rnnjax.tasks.sampling import Taste
-from rnnjax.train.run import Run, free_path
+from rnnjax.train.run import CHANGEABLE, Run, free_path
 
 STOPPED = 130
 
@@ -26,15 +28,17 @@ class Train:
     runs: Path = Path("runs")
     """Where runs are kept."""
     resume: Path | None = None
-    """Go on with this run instead, under its own options, as if it had never stopped."""
+    """Go on with this run instead, under its own options (but --keep and --nonfinite), as if it had never stopped."""
     smoke: bool = False
     """Only a few steps of something small, in seconds: does it work at all?"""
 
     def __call__(self, console):
+        logging.getLogger("absl").setLevel(logging.CRITICAL)  # what Orbax cannot write is said by us, in one line
+        say = functools.partial(console.print, highlight=False)
         if self.resume is None:
-            run, recipe = kept.create(self.path(), self.task, self.options())
+            run, recipe = kept.create(self.path(), self.task, self.options(), say=say)
         else:
-            run = self.resumed()
+            run = self.resumed(say)
             recipe = kept.reopen(run)
         try:
             console.print(f"run: {run.path}")
@@ -44,25 +48,30 @@ class Train:
         if not done:
             console.print(f"stopped; go on with: rnnjax train --resume {shlex.quote(str(run.path))}")
             return STOPPED
-        params = kept.trained(run, recipe)
-        report(kept.finish(run, recipe, params), console)
+        training = kept.trained(run, recipe)
+        report(kept.finish(run, recipe, training), console)
         if recipe.show is not None:
-            text = recipe.show(params)
+            text = recipe.show(training.params)
             (run.path / "sample.txt").write_text(text + "\n")
             console.print(f"\n{text}", highlight=False)
         if recipe.draw is not None:
-            recipe.draw(params, run.path)
+            recipe.draw(training.params, run.path)
         console.print(f"\nkept in {run.path}")
         if run.config["task"] == "language":
             console.print(f"try: rnnjax sample {shlex.quote(str(run.path))} --temperature 0.8")
 
-    def resumed(self):
+    def resumed(self, say):
         """The run to go on with."""
-        if self != type(self)(resume=self.resume):
+        plain = type(self)(resume=self.resume)
+        changed = {key: value for key in CHANGEABLE if (value := getattr(self, key)) != getattr(plain, key)}
+        if self != dataclasses.replace(plain, **changed):
             raise ValueError("train: --resume must stand alone, but other options came with it. A run keeps its own.")
-        run = Run(self.resume)
+        run = Run(self.resume, say=say)
         if self.task not in ("language", run.config.get("task")):
             raise ValueError(f"train: --resume must be of a run of {self.task}, but {run.path} is of another task.")
+        if changed:
+            with kept.understood(run):
+                run.change(**changed)
         return run
 
     def options(self):
@@ -98,11 +107,13 @@ class Eval:
 
     run: tyro.conf.Positional[Path]
     """The run's folder, as runs/bible-lstm."""
+    best: bool = False
+    """Its best checkpoint on the held-out part, instead of the last."""
 
     def __call__(self, console):
         run = Run(self.run)
         recipe = kept.reopen(run)
-        report(kept.result(run, recipe, kept.trained(run, recipe)), console)
+        report(kept.result(run, recipe, kept.trained(run, recipe, best=self.best)), console)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,6 +122,8 @@ class Sample:
 
     run: tyro.conf.Positional[Path]
     """The run's folder, as runs/bible-lstm."""
+    best: bool = False
+    """The best checkpoint on the held-out part, instead of the last."""
     prompt: str = "\n"
     """Text to go on from."""
     temperature: float = 0.8
@@ -130,7 +143,7 @@ class Sample:
             raise ValueError(f"sample: length must be at least 0, but length is {self.length}. Give more.")
 
     def __call__(self, console):
-        network, vocabulary, params = kept.language_model("sample", Run(self.run))
+        network, vocabulary, params = kept.language_model("sample", Run(self.run), best=self.best)
         taste = Taste(self.temperature, self.top_k, self.top_p)
         for piece in language.sampled(network, vocabulary, params, self.prompt, taste, self.length, self.seed):
             print(piece, end="", flush=True)

@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass, fields
-from typing import get_args, get_type_hints
+from typing import Literal, get_args, get_type_hints
 
 import optax
 
@@ -25,6 +25,10 @@ class Options:
     """Seed of everything random."""
     every: int = 250
     """Steps between evaluations and checkpoints."""
+    keep: int = 2
+    """How many of the newest checkpoints are kept; the best is kept besides."""
+    nonfinite: Literal["stop", "skip"] = "stop"
+    """At a loss or gradient that is not finite: stop, or skip the step (ten in a row stop too)."""
 
     def __post_init__(self):
         hints = get_type_hints(type(self))
