@@ -38,9 +38,7 @@ class Checkpoints:
         self.say = say or (lambda text: print(text, file=sys.stderr))
         self.failed: str | None = None
         self._saving, self._notes = None, {}
-        self.orbax = ocp.training.Checkpointer(
-            self.directory, preservation_policy=self, lightweight_initialize=True
-        )  # pyright: ignore[reportArgumentType]
+        self.orbax = ocp.training.Checkpointer(self.directory, preservation_policy=self, lightweight_initialize=True)  # pyright: ignore[reportArgumentType]
 
     def save(self, training: Training, *, score: float | None = None, data: dict | None = None) -> None:
         """Begin to write `training` under its step, unless it is there already.
