@@ -2,9 +2,10 @@
 
 import contextlib
 import json
+import os
+import re
 import shutil
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
 from rnnjax.train.leaves import again, plain, sum_of, sums, types
@@ -15,6 +16,8 @@ try:
     from orbax.checkpoint import v1 as ocp
 except ImportError:
     from orbax.checkpoint.experimental import v1 as ocp
+
+HALF = ".orbax-checkpoint-tmp"  # what Orbax adds to the name of what it has not finished
 
 
 class Broken(Exception):
@@ -56,10 +59,10 @@ class Checkpoints:
             return
         leaves = plain(training)
         note = {"config": self.config, "score": score, "data": data or {}, "types": types(leaves), "sums": sums(leaves)}
-        self._notes[step] = note
+        whole = {"rnnjax": note | {"sum": sum_of(note)}}
         try:
-            whole = {"rnnjax": note | {"sum": sum_of(note)}}
-            self._saving = step, self.orbax.save_async(step, leaves, force=True, custom_metadata=whole)
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._saving = step, ocp.save_async(self.path(step), leaves, custom_metadata=whole)
         except (OSError, ValueError, RuntimeError) as error:
             self._fail(step, error)
 
@@ -71,6 +74,7 @@ class Checkpoints:
         try:
             response.result()
             self.failed = None
+            self._prune()
         except (OSError, ValueError, RuntimeError) as error:
             self._fail(step, error)
 
@@ -78,7 +82,11 @@ class Checkpoints:
     def steps(self) -> list[int]:
         """The steps of all checkpoints, the newest last."""
         self.wait()
-        return sorted(kept.step for kept in self.orbax.checkpoints)
+        return sorted(int(path.name) for path in self.directory.glob("*") if path.name.isdecimal())
+
+    def path(self, step: int) -> Path:
+        """The folder of a checkpoint."""
+        return self.directory / str(step)
 
     @property
     def latest(self) -> int | None:
@@ -88,7 +96,8 @@ class Checkpoints:
     @property
     def best(self) -> int | None:
         """The step of the checkpoint with the highest score, of several the first."""
-        return self._best(self.steps)
+        scores = {step: score for step in self.steps if (score := self._score(step)) is not None}
+        return max(scores, key=scores.__getitem__, default=None)
 
     def data(self, step: int) -> dict:
         """Where in the data the checkpoint of a step stands."""
@@ -111,34 +120,36 @@ class Checkpoints:
             try:
                 return self._load(step, like)
             except Broken as error:
-                self.say(f"checkpoint {self.directory}/{step} is broken: {error}")
+                self.say(f"checkpoint {self.path(step)} is broken: {error}")
         raise ValueError(
             f"Checkpoints: a checkpoint must be whole, but of those in {self.directory} none is. "
             "Restore its files, or train anew."
         )
 
     def rewind(self, step: int) -> None:
-        """Set aside what stands after `step`, which training will write again, and what a killed run left half."""
-        self.wait()
+        """Set aside what stands after `step`, which training will write again, and remove what was left half."""
         for later in (kept for kept in self.steps if kept > step):
             aside = self.directory / f"{later}.broken"
             shutil.rmtree(aside, ignore_errors=True)
-            (self.directory / str(later)).rename(aside)
-        self._forget()
+            self.path(later).rename(aside)
+        self._sweep()
 
     def close(self) -> None:
         self.wait()
-        self.orbax.close()
 
-    def should_preserve(self, checkpoints: Sequence, *, context=None) -> list[bool]:
-        """Orbax asks which to keep."""
-        steps = sorted(kept.step for kept in checkpoints)
-        kept = {*steps[-self.keep :], self._best(steps)}
-        return [checkpoint.step in kept for checkpoint in checkpoints]
+    def _prune(self):
+        """Remove all but the newest and the best."""
+        kept = {*self.steps[-self.keep :], self.best}
+        for step in set(self.steps) - kept:
+            half = self.directory / f"{step}{HALF}"
+            self.path(step).rename(half)  # so that one killed here leaves no checkpoint with a part of its files
+            shutil.rmtree(half)
 
-    def _best(self, steps):
-        scores = {step: score for step in steps if (score := self._score(step)) is not None}
-        return max(scores, key=scores.__getitem__, default=None)
+    def _sweep(self):
+        """Remove what was written or removed half, and look again at what there is."""
+        for half in self.directory.glob(f"*{HALF}*"):
+            shutil.rmtree(half, ignore_errors=True)
+        self._notes.clear()
 
     def _score(self, step):
         with contextlib.suppress(Broken):
@@ -148,7 +159,7 @@ class Checkpoints:
         """What was saved beside the arrays; nothing, by the first rnnjax."""
         if step not in self._notes:
             try:
-                file = self.directory / str(step) / "_CHECKPOINT_METADATA"
+                file = self.path(step) / "_CHECKPOINT_METADATA"
                 whole = json.loads(file.read_text())["custom_metadata"]
                 note = whole and dict(whole["rnnjax"])
                 if note and note.pop("sum") != sum_of(note):
@@ -159,15 +170,15 @@ class Checkpoints:
         return self._notes[step]
 
     def _load(self, step, like):
-        where, note, wanted = f"{self.directory}/{step}", self._note(step), plain(like)
+        where, note, wanted = self.path(step), self._note(step), plain(like)
         if note and note["config"] != self.config:
             raise ValueError(
                 f"Checkpoints: a checkpoint must be of the config it is loaded for, but {where} is of another. "
                 "Restore config.json as it was, or train anew."
             )
         try:
-            kept = note.get("types") or types(self.orbax.metadata(step).metadata)
-            leaves = self.orbax.load(step, wanted) if kept == types(wanted) else None
+            kept = note.get("types") or types(ocp.metadata(where).metadata)
+            leaves = ocp.load(where, wanted) if kept == types(wanted) else None
         except Exception as error:  # Orbax has many, with whole arrays in their messages
             raise Broken(f"Orbax cannot read it ({type(error).__name__})") from error
         if leaves is None:
@@ -182,16 +193,8 @@ class Checkpoints:
 
     def _fail(self, step, error):
         """Say that a save failed, and forget it: what is on disk stays as it was."""
-        reason = " ".join(str(error).split()).rpartition(': "')[2]
-        self.failed = f"the checkpoint of step {step:,} could not be written: {type(error).__name__}, {reason}"
+        code = re.search(r"os_error_code='(\d+)'", str(error))  # of TensorStore, within a long message
+        reason = os.strerror(int(code[1])) if code else " ".join(str(error).split())
+        self.failed = f"the checkpoint of step {step:,} could not be written: {reason}"
         self.say(self.failed)
-        with contextlib.suppress(Exception):  # the same once more
-            self.orbax.wait()
-        self._forget()
-
-    def _forget(self):
-        """Remove what was written half, and look again at what there is."""
-        for half in self.directory.glob("*.orbax-checkpoint-tmp*"):
-            shutil.rmtree(half, ignore_errors=True)
-        self._notes.clear()
-        self.orbax.reload()
+        self._sweep()

@@ -1,4 +1,4 @@
-"""A training as a plain list of arrays, which any Orbax reads back without our classes, and the sums that vouch for it."""
+"""A training as a plain list of arrays, which any Orbax reads back without our classes, and the sums of their bytes."""
 
 import json
 import zlib
