@@ -7,6 +7,7 @@ import logging
 import os
 import random
 import re
+import resource
 import select
 import shutil
 import signal
@@ -378,3 +379,140 @@ def test_metrics_with_garbage_in_the_middle(tmp_path):
     run.rewind(20)
     assert said == [f"{run.path}/metrics.jsonl has 3 lines that cannot be read; they are left out"]
     assert [entry["step"] for entry in map(json.loads, file.read_text().splitlines())] == [10, 20]
+
+
+# disks
+
+
+def test_a_folder_that_cannot_be_used_is_refused_before_training(tmp_path, monkeypatch):
+    ready(tmp_path, 1)
+    with pytest.raises(
+        ValueError, match=r"train: the checkpoints need 1,000,000,000\.0 MB free, but the disk of .* has"
+    ):
+        ready(tmp_path, 10**15)
+    (tmp_path / "file").touch()
+    with pytest.raises(ValueError, match=r"train: the run's folder must be writable, but .*/file is not: Not a direct"):
+        ready(tmp_path / "file", 1)
+    run, recipe = made(tmp_path)
+    monkeypatch.setattr(learn, "size", lambda training: 10**15)
+    with pytest.raises(ValueError, match="train: the checkpoints need 4,000,000,000"):
+        learn.learn(run, recipe, silent())
+    assert run.metrics() == []
+
+
+@contextlib.contextmanager
+def limited(size):
+    """Within it no file of this process grows beyond `size` bytes."""
+    before, handler = resource.getrlimit(resource.RLIMIT_FSIZE), signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        signal.signal(signal.SIGXFSZ, handler)
+
+
+def test_a_save_that_fails_leaves_the_others_and_the_next_works(tmp_path):
+    checkpoints = Checkpoints(tmp_path, say=(said := []).append)
+    checkpoints.save(small(1))
+    checkpoints.wait()
+    with limited(4000):
+        checkpoints.save(small(2))
+        checkpoints.wait()
+    assert said == [checkpoints.failed] == ["the checkpoint of step 2 could not be written: File too large"]
+    assert checkpoints.steps == [1] and os.listdir(tmp_path) == ["1"]
+    assert bits_of(checkpoints.load(small(0))) == bits_of(small(1))
+    checkpoints.save(small(3))
+    assert checkpoints.steps == [1, 3] and checkpoints.failed is None
+
+
+def test_metrics_that_cannot_be_written_wait(tmp_path):
+    run = Run.create(tmp_path / "a", {}, say=(said := []).append)
+    run.log(step=10, train=1.0)
+    with limited(40):
+        run.log(step=20, train=2.0)
+        run.log(step=30, train=3.0)
+    assert [entry["step"] for entry in run.metrics()] == [10] and len(said) == 1
+    run.log(step=40, train=4.0)
+    assert [entry["step"] for entry in run.metrics()] == [10, 20, 30, 40]
+    with limited(10), pytest.raises(OSError, match="too large"):
+        replace(run.path / "config.json", "x" * 99)
+    assert Run(run.path).config == {} and not list(run.path.glob("*.tmp"))
+    with limited(3), pytest.raises(OSError):
+        append(tmp_path / "b", "four")
+    assert (tmp_path / "b").read_bytes() == b""
+
+
+# steps that are not finite
+
+
+def poisoned(tmp_path, name, steps, **options):
+    """A run in whose batches of `steps` the loss is NaN: their inputs are numbers that no one can learn."""
+    run, recipe = made(tmp_path, name, **options)
+    plain = recipe.gradient
+
+    def gradient(params, state, batch, keep=None):
+        (xs, targets), noise = batch
+        loss, grads, after = plain(params, state, (xs, targets), keep)
+        return jax.tree.map(lambda x: x + noise if jnp.issubdtype(x.dtype, jnp.floating) else x, (loss, grads, after))
+
+    def batch_at(step):
+        return recipe.batch_at(step), np.float32(np.nan if step + 1 in steps else 0.0)
+
+    return run, recipe._replace(gradient=gradient, batch_at=batch_at)
+
+
+def test_a_bad_step_stops_the_run(tmp_path):
+    run, recipe = poisoned(tmp_path, "run", {14})
+    with pytest.raises(ValueError) as error:
+        learn.learn(run, recipe, silent())
+    said = str(error.value)
+    assert re.search(
+        r"must be finite, but at step 14 the loss is nan and the gradient's norm nan \(of the params: ", said
+    )
+    assert "nan)" not in said, "the params are as they were"
+    assert f"its batch is kept in {run.path}/bad/step-14.npz. Go back to the checkpoint of step 10 with: " in said
+    assert f"rnnjax train --resume {run.path}, and --nonfinite skip" in said
+    with np.load(run.path / "bad" / "step-14.npz") as batch:
+        assert len(batch.files) == 3 and sum(np.isnan(batch[name]).any() for name in batch.files) == 1
+    assert run.checkpoints.steps == [10]
+
+
+def test_bad_steps_are_skipped(tmp_path):
+    run, recipe = poisoned(tmp_path, "run", {14, 20}, nonfinite="skip")
+    assert learn.learn(run, recipe, silent())
+    assert re.search(r"skipped: at step 14 the loss is nan .*bad/step-14.npz\nskipped: at step 20 ", run.heard())
+    assert [entry["step"] for entry in run.metrics() if "skipped" in entry] == [14, 20]
+    training = kept.trained(run, recipe)
+    assert int(training.step) == 30 and sound(training)
+    endless, recipe = poisoned(tmp_path, "endless", set(range(5, 30)), nonfinite="skip")
+    with pytest.raises(ValueError, match="train: the loss and its gradient must be finite, but at step 14 "):
+        learn.learn(endless, recipe, silent())
+    assert len(list((endless.path / "bad").iterdir())) == 10
+
+
+def test_a_skipped_step_changes_nothing_but_the_step():
+    cell, optimizer = r.with_loss(r.scan(r.rnn(2, 3)), lambda y, t: optax.l2_loss(y, t).sum()), optax.adam(0.1)
+    step, training = update(r.bptt(cell), optimizer, skip=True), begin(cell, optimizer, jax.random.key(0))
+    good, bad = (
+        (jnp.ones((4, 2)), jnp.ones((4, 3))),
+        (jnp.ones((4, 2)).at[2, 1].set(jnp.inf), jnp.full((4, 3), jnp.nan)),
+    )
+    training, _ = step(training, good)
+    before = bits_of(training[:3])
+    training, metrics = step(training, bad)
+    assert bits_of(training[:3]) == before and int(training.step) == 2 and not np.isfinite(metrics.loss)
+    training, metrics = step(training, good)
+    assert bits_of(training[:3]) != before and np.isfinite(metrics.loss)
+    same = update(r.bptt(cell), optimizer)
+    plain = begin(cell, optimizer, jax.random.key(0))
+    for _ in range(2):
+        plain, _ = same(plain, good)
+    np.testing.assert_allclose(plain.params.W, training.params.W, rtol=1e-5)
+
+
+def test_params_that_are_not_finite_are_never_kept(tmp_path):
+    training = small(3)
+    assert sound(training) and sound(training._replace(state=jnp.array([-jnp.inf])))
+    assert not sound(training._replace(state=jnp.array([jnp.nan])))
+    assert not sound(training._replace(params={"w": jnp.array([jnp.inf])}))
