@@ -29,7 +29,8 @@ import rnnjax as r
 from rnnjax.data import bible
 from rnnjax.tasks import kept, language, learn
 from rnnjax.train import Checkpoints, Training, begin, update
-from rnnjax.train.disk import replace
+from rnnjax.train.disk import append, ready, replace
+from rnnjax.train.finite import sound
 from rnnjax.train.run import Run
 
 SMALL = dict(m=8, embed=4, dropout=0.2, batch=4, window=8, reset=0.1)
@@ -386,9 +387,7 @@ def test_metrics_with_garbage_in_the_middle(tmp_path):
 
 def test_a_folder_that_cannot_be_used_is_refused_before_training(tmp_path, monkeypatch):
     ready(tmp_path, 1)
-    with pytest.raises(
-        ValueError, match=r"train: the checkpoints need 1,000,000,000\.0 MB free, but the disk of .* has"
-    ):
+    with pytest.raises(ValueError, match=r"the checkpoints need 1,000,000,000\.0 MB free, but the disk of .* has"):
         ready(tmp_path, 10**15)
     (tmp_path / "file").touch()
     with pytest.raises(ValueError, match=r"train: the run's folder must be writable, but .*/file is not: Not a direct"):
@@ -467,9 +466,7 @@ def test_a_bad_step_stops_the_run(tmp_path):
     with pytest.raises(ValueError) as error:
         learn.learn(run, recipe, silent())
     said = str(error.value)
-    assert re.search(
-        r"must be finite, but at step 14 the loss is nan and the gradient's norm nan \(of the params: ", said
-    )
+    assert re.search(r"finite, but at step 14 the loss is nan and the gradient's norm nan \(of the params: ", said)
     assert "nan)" not in said, "the params are as they were"
     assert f"its batch is kept in {run.path}/bad/step-14.npz. Go back to the checkpoint of step 10 with: " in said
     assert f"rnnjax train --resume {run.path}, and --nonfinite skip" in said
