@@ -1,7 +1,9 @@
 """What `rnnjax train`, `eval` and `sample` take and do."""
 
 import dataclasses
+import functools
 import inspect
+import logging
 import shlex
 from pathlib import Path
 
@@ -15,7 +17,8 @@ from rnnjax.tasks.learn import learn
 from rnnjax.tasks.options import check_seed
 from rnnjax.tasks.sampling import Taste
 from rnnjax.train import processes
-from rnnjax.train.run import Run, free_path
+from rnnjax.train.board import board
+from rnnjax.train.run import CHANGEABLE, Run, free_path
 
 STOPPED = 130
 
@@ -29,20 +32,25 @@ class Train(Launch):
     runs: Path = Path("runs")
     """Where runs are kept."""
     resume: Path | None = None
-    """Go on with this run instead, under its own options, as if it had never stopped."""
+    """Go on with this run instead, under its own options (but --keep and --nonfinite), as if it had never stopped."""
     smoke: bool = False
     """Only a few steps of something small, in seconds: does it work at all?"""
 
     def __call__(self, console):
         self.join()
+        console = processes.heard(console)
+        logging.getLogger("absl").setLevel(logging.CRITICAL)  # what Orbax cannot write is said by us, in one line
+        say = functools.partial(console.print, highlight=False)
         if self.resume is None:
-            run, recipe = self.created()
+            run, recipe = self.created(say)
         else:
-            run = self.resumed()
+            run = self.resumed(say)
             recipe = kept.reopen(run)
         again = f"rnnjax train --resume {shlex.quote(str(run.path))}"
         recipe = self.placed(recipe, kept.options(run).batch)
-        run, console = processes.follow(run, console)
+        processes.follow(run)
+        if self.tensorboard:
+            run.board = board(run.path / "board", run.checkpoints.latest or 0)
         with processes.minded(again):
             return self.trained(run, recipe, console, again)
 
@@ -56,43 +64,48 @@ class Train(Launch):
         if not done:
             console.print(f"stopped; go on with: {again}")
             return STOPPED
-        params = kept.trained(run, recipe)
-        report(kept.finish(run, recipe, params), console)
+        training = kept.trained(run, recipe)
+        report(kept.finish(run, recipe, training), console)
         if recipe.show is not None:
-            text = recipe.show(params)
+            text = recipe.show(training.params)
             (run.path / "sample.txt").write_text(text + "\n")
             console.print(f"\n{text}", highlight=False)
         if recipe.draw is not None:
-            recipe.draw(params, run.path)
+            recipe.draw(training.params, run.path)
         console.print(f"\nkept in {run.path}")
         if run.config["task"] == "language":
             console.print(f"try: rnnjax sample {shlex.quote(str(run.path))} --temperature 0.8")
 
-    def created(self):
+    def created(self, say):
         """A new run, which the first of several processes creates, and all others open."""
         made, options = [], self.options()
         self.grid(options.batch)
 
         def create():
-            made.append(kept.create(self.path(), self.task, options))
+            made.append(kept.create(self.path(), self.task, options, say=say))
             return str(made[0][0].path.absolute())
 
         path = processes.first(create)
         if made:
             return made[0]
-        run = Run(path)
+        run = Run(path, say=say)
         return run, kept.reopen(run)
 
-    def resumed(self):
+    def resumed(self, say):
         """The run to go on with."""
-        if self != type(self)(resume=self.resume, **self.launch()):
+        plain = type(self)(resume=self.resume, **self.launch())
+        changed = {key: value for key in CHANGEABLE if (value := getattr(self, key)) != getattr(plain, key)}
+        if self != dataclasses.replace(plain, **changed):
             raise ValueError(
-                "train: --resume must stand alone, but other options came with it. A run keeps its own, but for where "
-                "it runs."
+                "train: --resume must stand alone, but other options came with it. A run keeps its own, but for how it "
+                f"is looked after ({', '.join(CHANGEABLE)}) and where it runs."
             )
-        run = Run(self.resume)
+        run = Run(self.resume, say=say)
         if self.task not in ("language", run.config.get("task")):
             raise ValueError(f"train: --resume must be of a run of {self.task}, but {run.path} is of another task.")
+        if changed:
+            with kept.understood(run):
+                run.change(**changed)
         return run
 
     def options(self):
@@ -128,11 +141,13 @@ class Eval:
 
     run: tyro.conf.Positional[Path]
     """The run's folder, as runs/bible-lstm."""
+    best: bool = False
+    """Its best checkpoint on the held-out part, instead of the last."""
 
     def __call__(self, console):
         run = Run(self.run)
         recipe = kept.reopen(run)
-        report(kept.result(run, recipe, kept.trained(run, recipe)), console)
+        report(kept.result(run, recipe, kept.trained(run, recipe, best=self.best)), console)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,6 +156,8 @@ class Sample:
 
     run: tyro.conf.Positional[Path]
     """The run's folder, as runs/bible-lstm."""
+    best: bool = False
+    """The best checkpoint on the held-out part, instead of the last."""
     prompt: str = "\n"
     """Text to go on from."""
     temperature: float = 0.8
@@ -160,7 +177,7 @@ class Sample:
             raise ValueError(f"sample: length must be at least 0, but length is {self.length}. Give more.")
 
     def __call__(self, console):
-        network, vocabulary, params = kept.language_model("sample", Run(self.run))
+        network, vocabulary, params = kept.language_model("sample", Run(self.run), best=self.best)
         taste = Taste(self.temperature, self.top_k, self.top_p)
         for piece in language.sampled(network, vocabulary, params, self.prompt, taste, self.length, self.seed):
             print(piece, end="", flush=True)

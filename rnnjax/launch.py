@@ -1,4 +1,4 @@
-"""Where a training runs: options of `rnnjax train` that are no part of a run, and may be others when it goes on."""
+"""Where a training runs, and who sees it: options of `rnnjax train` that may be others when a run goes on."""
 
 import dataclasses
 
@@ -13,7 +13,7 @@ from rnnjax.train.mesh import mesh_of
 
 @dataclasses.dataclass(frozen=True)
 class Launch:
-    """On how many devices, and in how many processes."""
+    """On how many devices, in how many processes, and what shows it."""
 
     mesh: str | None = None
     """Devices to train on, as data=8, fsdp=8 or data=4,model=2: the batch across data and fsdp, large params across
@@ -26,6 +26,8 @@ class Launch:
     """HOST:PORT of process 0, for all to meet."""
     distributed: bool = False
     """Train in the processes of a Slurm job (or of another scheduler that JAX knows)."""
+    tensorboard: bool = False
+    """Show the metrics in TensorBoard too, from the folder board of the run."""
 
     def launch(self) -> dict:
         """These options alone."""

@@ -114,15 +114,22 @@ def together(asked: Callable[[], bool]) -> Callable[[], bool]:
     return ask
 
 
-def follow(run, console):
-    """The run and the console as this process may use them: all but process 0 write what they tell to nowhere."""
+def meet(where: str) -> None:
+    """Wait until all processes are here."""
     if jax.process_count() > 1:
-        run.checkpoints  # noqa: B018 (which all make together, in the run's own folder)
-    if leads():
-        return run, console
-    run.path = Path(tempfile.mkdtemp(prefix="rnnjax-"))
-    atexit.register(shutil.rmtree, run.path, ignore_errors=True)
-    return run, Console(file=io.StringIO())
+        multihost_utils.sync_global_devices(where)
+
+
+def heard(console: Console) -> Console:
+    """The console as this process may use it: what all but process 0 tell goes nowhere."""
+    return console if leads() else Console(file=io.StringIO())
+
+
+def follow(run) -> None:
+    """Let all but process 0 write what they tell of a run, but for its checkpoints, to nowhere."""
+    if not leads():
+        run.path = Path(tempfile.mkdtemp(prefix="rnnjax-"))
+        atexit.register(shutil.rmtree, run.path, ignore_errors=True)
 
 
 @contextlib.contextmanager
