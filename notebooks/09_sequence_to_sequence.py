@@ -200,7 +200,7 @@ print(
     f"in {np.mean(np.array(along) > 0.999):.1%} of the words it goes forward at every step; mean largest weight {top:.2f}"
 )
 assert np.mean(along) > 0.95, "the attention moves along the word"
-assert abs(np.mean(shuffled_along)) < 0.1
+assert abs(np.mean(shuffled_along)) < 0.2
 
 encoder, decoder = params
 attending = decoder[network.at]
