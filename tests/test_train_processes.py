@@ -190,6 +190,6 @@ def test_one_process_asks_nobody():
 
     assert together(asked) is asked and first(lambda: "a") == "a" and processes.leads()
     run = object()
-    assert processes.follow(run, 3) == (run, 3)
+    assert processes.follow(run) is None and processes.heard(3) == 3
     with pytest.raises(RuntimeError, match="as it was"), processes.minded("again"):
         raise RuntimeError("as it was")
