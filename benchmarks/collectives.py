@@ -16,7 +16,7 @@ import optax
 import tyro
 
 import rnnjax
-from benchmarks.report import RESULTS, heading, publish, table, watch
+from benchmarks.report import RESULTS, heading, table
 from rnnjax.train.layout import Layout
 from rnnjax.train.mesh import mesh_of
 
@@ -125,18 +125,65 @@ def compiled(text: str, B: int, m: int, T: int = T) -> str:
     return jax.jit(gradient).lower(*given).compile().as_text()
 
 
+def paper(text: str, B: int, m: int, T: int = T) -> tuple[float, float]:
+    """Bytes that a device should send in loops and outside them, of float32.
+
+    Of each step and stream the state goes out once ahead, (k - 1) / k of its m numbers, and its gradient once back, as
+    an all-reduce, which is twice that. After the loop all states go out once more, for the gradient of U. W and U, 8m²
+    numbers, go from where they are kept to where the units are, and their gradient back. What is left is the sum of
+    the gradients, and of fsdp the params.
+    """
+    size = mesh_of(text, batch=B).shape
+    fsdp, k, devices = size["fsdp"], size["model"], size["data"] * size["fsdp"]
+    state = T * B / devices * m * (k - 1) / k
+    weights = 8 * m**2 / k
+    sums = 2 * (devices - 1) / devices * (weights + 4 * m / k)
+    return 4 * 3 * state, 4 * (state + 2 * (k - 1) / k * weights + sums + (fsdp - 1) / fsdp * weights)
+
+
+def worth(chip: Chip, devices: int, latency: float = 1e-5):
+    """From which sizes on a layout takes less time for what it sends than for what it computes, at peak rates.
+
+    - rows a device and update (streams x steps) for data: 48 m² FLOPs a row, of which m drops out, float32 gradients;
+    - the streams below which a step of the loop waits for U from memory, in bf16;
+    - m for model where the products count: the share saved of 48 m² FLOPs a row, against 4m numbers of bf16;
+    - m for model with few streams, where to read U from memory and two latencies a step and way count.
+    """
+    share = (devices - 1) / devices
+    return (
+        share * 2 * 8 * 4 / 48 * chip.flops / chip.link,
+        chip.flops / chip.memory,
+        2 * 4 / 48 * chip.flops / chip.link,
+        math.sqrt(2 * latency * chip.memory / (share * 8 * 2)),
+    )
+
+
+def main(record: bool = False):
+    """Count the bytes of every layout and shape.
+
+    Args:
+        record: write the tables to benchmarks/results/collectives-cpu.md.
+    """
+    rows = []
+    for B, m in SHAPES:
+        for text in MESHES:
+            found = counted(compiled(text, B, m))
+            kinds = ", ".join(sorted({*found.inside, *found.outside}))
+            inside, outside = (f"{sum(part.values()):,.0f}" for part in (found.inside, found.outside))
+            rows.append([text, B, m, inside, *(f"{p:,.0f}" for p in paper(text, B, m)), outside, found.waits, kinds])
+    order = (0, 1, 2, 3, 4, 6, 5, 7, 8)
+    columns = "mesh", "B", "m", "in loops", "on paper", "outside", "on paper", "collectives", "kinds"
+    text = heading("What devices exchange") + f"\nBytes that one device sends in one update; T = {T}, float32.\n\n"
+    text += table(columns, [[row[i] for i in order] for row in rows])
+    text += "\nFrom which sizes on it is worth it, at peak rates and 10 µs a collective:\n\n"
+    names = "", "data: rows a device", "streams below which U is waited for", "model: m", "model, few streams: m"
+    found = [(name, worth(chip, 256 if "TPU" in name else 8)) for name, chip in CHIPS.items()]
+    text += table(names, [[name, *(f"{x:,.0f}" for x in sizes)] for name, sizes in found])
+    print(text)
+    if record:  # nothing here is timed, so the machine need not be quiet
+        (RESULTS / "collectives-cpu.md").write_text(text)
+
+
 if __name__ == "__main__":
     jax.config.update("jax_num_cpu_devices", 8)
-    for B, m in SHAPES[:1]:
-        for text in MESHES:
-            c = counted(compiled(text, B, m))
-            print(
-                text,
-                B,
-                m,
-                "in Bm floats a step:",
-                {k: v / T / B / m / 4 for k, v in c.inside.items()},
-                "outside in m2 floats",
-                {k: v / m / m / 4 for k, v in c.outside.items()},
-                c.waits,
-            )
+    tyro.cli(main)
