@@ -28,7 +28,7 @@ LAYERS = (
     "data",
     "train",
     "tasks",
-    "commands",
+    "launch", "commands",
     "inspect",
     "cli",
     "__main__",

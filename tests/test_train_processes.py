@@ -36,7 +36,7 @@ def launch(arguments, count, cwd, heartbeat=20):
     return [start("train", *shlex.split(arguments), *more, cwd=cwd, **extra) for more in where]
 
 
-def ended(started, timeout=120):
+def ended(started, timeout=240):
     """(exit code, stdout, stderr) of each process."""
     try:
         outs = [process.communicate(timeout=timeout) for process in started]
