@@ -28,7 +28,7 @@ LAYERS = (
     "data",
     "train",
     "tasks",
-    "launch", "commands",
+    "commands",
     "inspect",
     "cli",
     "__main__",

@@ -21,7 +21,7 @@ def gates(jaxpr, level, env):
     the state, which all columns read.
     """
     made = {v: eqn for eqn in jaxpr.eqns for v in eqn.outvars}
-    uses, devices, wide = count(jaxpr.eqns, jaxpr.outvars), _devices(), {}
+    uses, across, wide = count(jaxpr.eqns, jaxpr.outvars), devices(), {}
 
     def parted(v, k):
         """The variables that k gates are made of, v at the end; None if they are made otherwise."""
@@ -39,9 +39,9 @@ def gates(jaxpr, level, env):
         return {v, eqn.invars[1]} if _columns(eqn, level) else None
 
     split = {}
-    for eqn in jaxpr.eqns if devices > 1 else ():
+    for eqn in jaxpr.eqns:
         sizes = eqn.params.get("sizes", ()) if eqn.primitive.name == "split" else ()
-        if len(set(sizes)) == 1 and eqn.params["axis"] == eqn.invars[0].aval.ndim - 1 and sizes[0] % devices == 0:
+        if len(set(sizes)) == 1 and eqn.params["axis"] == eqn.invars[0].aval.ndim - 1 and sizes[0] % across == 0:
             split |= dict.fromkeys(parted(eqn.invars[0], len(sizes)) or (), len(sizes))
 
     def apart(v, value):
@@ -68,7 +68,7 @@ def gates(jaxpr, level, env):
     return widened
 
 
-def _devices():
+def devices():
     """How many devices the units lie across; 1 where no mesh says so, or where types say how all lies."""
     mesh = jax.sharding.get_abstract_mesh()
     auto = [name for name, kind in zip(mesh.axis_names, mesh.axis_types) if kind == AxisType.Auto]

@@ -49,7 +49,8 @@ def options(run: Run) -> Options:
 
 def reopen(run: Run) -> Recipe:
     """The recipe of a run. Raises `ValueError` if its config is not as `create` wrote it, or its data have changed."""
-    recipe = asked(run.config["task"], options(run))
+    config = options(run)
+    recipe = asked(run.config["task"], config)
     unchanged(run, recipe.fixed)
     return recipe
 

@@ -1,4 +1,4 @@
-"""What `rnnjax train`, `eval` and `sample` take and do."""
+"""What `rnnjax train` takes and does."""
 
 import dataclasses
 import functools
@@ -7,15 +7,11 @@ import logging
 import shlex
 from pathlib import Path
 
-import tyro
-from rich.table import Table
-
-from rnnjax.launch import Launch
-from rnnjax.tasks import TASKS, kept, language
+from rnnjax.commands.launch import Launch
+from rnnjax.commands.report import report
+from rnnjax.tasks import TASKS, kept
 from rnnjax.tasks.asked import module
 from rnnjax.tasks.learn import learn
-from rnnjax.tasks.options import check_seed
-from rnnjax.tasks.sampling import Taste
 from rnnjax.train import processes
 from rnnjax.train.board import board
 from rnnjax.train.run import CHANGEABLE, Run, free_path
@@ -133,62 +129,3 @@ The run is kept in runs/NAME: config.json, checkpoints, metrics.jsonl, curve.png
 it can go on. Other tasks: rnnjax train TASK, of {", ".join(TASKS)}.
 """
     return command
-
-
-@dataclasses.dataclass(frozen=True)
-class Eval:
-    """Measure a run on the test part of its data, beside simple models."""
-
-    run: tyro.conf.Positional[Path]
-    """The run's folder, as runs/bible-lstm."""
-    best: bool = False
-    """Its best checkpoint on the held-out part, instead of the last."""
-
-    def __call__(self, console):
-        run = Run(self.run)
-        recipe = kept.reopen(run)
-        report(kept.result(run, recipe, kept.trained(run, recipe, best=self.best)), console)
-
-
-@dataclasses.dataclass(frozen=True)
-class Sample:
-    """Write text with the model of a run of the task language, as it is generated."""
-
-    run: tyro.conf.Positional[Path]
-    """The run's folder, as runs/bible-lstm."""
-    best: bool = False
-    """The best checkpoint on the held-out part, instead of the last."""
-    prompt: str = "\n"
-    """Text to go on from."""
-    temperature: float = 0.8
-    """1 is the model as it is; less is bolder towards the likely; 0 always takes the likeliest."""
-    top_k: int = 0
-    """Only the k likeliest symbols; 0 for all."""
-    top_p: float = 1.0
-    """Only the fewest likeliest symbols that together have this probability (nucleus sampling); 1 for all."""
-    length: int = 500
-    """How many symbols to write."""
-    seed: int = 0
-    """Another seed, another text."""
-
-    def __post_init__(self):
-        check_seed("sample", self.seed)
-        if self.length < 0:
-            raise ValueError(f"sample: length must be at least 0, but length is {self.length}. Give more.")
-
-    def __call__(self, console):
-        network, vocabulary, params = kept.language_model("sample", Run(self.run), best=self.best)
-        taste = Taste(self.temperature, self.top_k, self.top_p)
-        for piece in language.sampled(network, vocabulary, params, self.prompt, taste, self.length, self.seed):
-            print(piece, end="", flush=True)
-        print()
-
-
-def report(result, console):
-    """Print what a model reached on the test part, beside simple models and what others have published."""
-    others = [unit for unit in result["test"] if unit != result["unit"]]
-    table = Table("model", result["unit"], *others, title=f"{result['task']}: test")
-    table.add_row(result["model"], *(f"{result['test'][unit]:.3f}" for unit in (result["unit"], *others)))
-    for label, value in (result["baselines"] | result["published"]).items():
-        table.add_row(label, f"{value:.3f}", *("" for _ in others))
-    console.print(table)
