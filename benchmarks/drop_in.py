@@ -36,7 +36,7 @@ def build(name, shape):
             module = rnnjax.interop.nnx.Recurrent(cell, params=params, rngs=nnx.Rngs(0))
         else:
             module = nnx.RNN(nnx.OptimizedLSTMCell(n, m, rngs=nnx.Rngs(0)))
-            rnnjax.interop.nnx.dump(params, module)
+            rnnjax.interop.nnx.dump(params, cell, module)
         graph, params, rest = nnx.split(module, nnx.Param, ...)
 
         def run(params, rest):
@@ -49,7 +49,7 @@ def build(name, shape):
         if ours:
             params = {"params": {"cell": serialization.to_state_dict(params)}}
         else:
-            params = rnnjax.interop.linen.dump(params, start)
+            params = rnnjax.interop.linen.dump(params, cell, start)
 
         def run(params, rest):
             return module.apply(params, xs)

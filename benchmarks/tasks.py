@@ -34,7 +34,7 @@ SHAPES = {
 ABOUT = """Each file here is a recipe: data, model, loss, metric. The data are real, but for `memory`, and the figures
 are of a part that was not trained on and chose nothing. Written by `python -m benchmarks.tasks` from the logs in
 [benchmarks/results/tasks](../../benchmarks/results/tasks), which have versions, seeds and curves. Minutes are of two
-shared cores. Where the data come from: [rnnjax/data](../data).
+cores that others used too. Where the data come from: [rnnjax/data](../data).
 """
 
 
@@ -43,12 +43,12 @@ def keep(path: Path) -> None:
     run = Run(path)
     result = json.loads((path / "result.json").read_text())
     asked, usual = kept.options(run), kept.module(result["task"]).Config()
-    if result["step"] != asked.steps:
-        raise SystemExit(f"tasks: a run must be finished, but {path} is at step {result['step']}. Train it to its end.")
+    if run.checkpoints.latest != asked.steps:
+        raise SystemExit(f"tasks: a run must be finished, but {path} is at step {run.checkpoints.latest}. Train it on.")
     options = {f.name: getattr(asked, f.name) for f in dataclasses.fields(asked)}
     options |= {name: Path(options[name]).name for name in ("data", "text") if options.get(name)}  # a name, not a place
     odd = {name: value for name, value in options.items() if value != getattr(usual, name)}
-    flags = [f"--{name.replace('_', '-')} {shlex.quote(str(value))}" for name, value in odd.items()]
+    flags = [flag(name.replace("_", "-"), value) for name, value in odd.items()]
     result |= {"options": options, "command": " ".join(["rnnjax train", result["task"], *flags])}
     result["curve"] = [entry for entry in run.metrics() if "valid" in entry]
     KEPT.mkdir(exist_ok=True, parents=True)
@@ -56,8 +56,15 @@ def keep(path: Path) -> None:
     shutil.copy(path / "curve.png", KEPT / f"{path.name}.png")
 
 
+def flag(name: str, value) -> str:
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no-{name}"
+    return f"--{name} {shlex.quote(str(value))}"
+
+
 def number(value: float) -> str:
-    return f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
+    """Four digits, or three after the point."""
+    return f"{value:.1e}" if 0 < abs(value) < 1e-3 else f"{value:.3f}" if abs(value) < 10 else f"{value:.1f}"
 
 
 def row(name: str, result: dict) -> tuple[str, ...]:

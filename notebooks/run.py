@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -25,6 +26,8 @@ def write(source: Path) -> None:
     import jupytext
     import nbclient
 
+    os.environ.pop("RNNJAX_SMALL", None)
+    os.environ["PYTHONPATH"] = str(HERE.parent)
     notebook = jupytext.read(source)
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     nbclient.NotebookClient(notebook, timeout=3600, resources={"metadata": {"path": str(HERE)}}).execute()
@@ -35,13 +38,17 @@ def write(source: Path) -> None:
 
 def main(arguments):
     wanted = [word for word in arguments if not word.startswith("-")]
-    for source in sorted(HERE.glob("[0-9]*.py")):
-        if not wanted or source.name[:2] in wanted:
-            if "--write" in arguments:
-                write(source)
-                print(f"{source.stem}: written")
-            else:
-                print(f"{source.stem}: {small(source):.0f} s", flush=True)
+    sources = [path for path in sorted(HERE.glob("[0-9]*.py")) if not wanted or path.name[:2] in wanted]
+    if not sources:
+        raise SystemExit(f"run: there must be a notebook to run, but none is {' '.join(wanted)}. Give numbers, as 01.")
+    if "--write" in arguments:
+        for source in sources:
+            write(source)
+            print(f"{source.stem}: written")
+        return
+    with ThreadPoolExecutor(2) as pool:
+        for source, seconds in zip(sources, pool.map(small, sources)):
+            print(f"{source.stem}: {seconds:.0f} s", flush=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from rnnjax.apply import apply
 from rnnjax.cell import Cell, interned
 from rnnjax.cells.attention import GLAParams, gla
 from rnnjax.cells.cfc import CfCParams, cfc
-from rnnjax.cells.clockwork import ClockworkState, clockwork
+from rnnjax.cells.clockwork import ClockworkParams, ClockworkState, clockwork
 from rnnjax.cells.conv import conv_lstm
 from rnnjax.cells.coupled import coupled_lstm
 from rnnjax.cells.elman import RNNParams, rnn
@@ -93,7 +93,7 @@ __all__ = [
     "SLSTMParams", "SLSTMState", "MLSTMParams", "MLSTMState",
     "MinGRUParams", "MinLSTMParams", "QRNNParams", "SRUParams", "LRUParams", "S5Params", "RGLRUParams", "GLAParams",
     "AntisymmetricParams", "LipschitzParams", "ExpRNNParams", "CoRNNParams", "CoRNNState", "LEMParams", "LEMState",
-    "CfCParams", "IndRNNParams", "JordanParams", "ClockworkState",
+    "CfCParams", "IndRNNParams", "JordanParams", "ClockworkParams", "ClockworkState",
     "scan", "deferred", "rolled", "checkpointed", "associative", "chunked", "newton", "python", "masked",
     "solve", "Solution", "full_jacobian", "diagonal_jacobian",
     "bahdanau", "luong", "attend_to", "additive", "general", "dot", "fed_back", "AttendParams", "AttendState", "Memory",

@@ -22,6 +22,7 @@ EXACT = dict(rtol=1e-10, atol=1e-12)
 SINGLE = dict(rtol=1e-5, atol=1e-6)
 
 # Tests of the programs run in single precision and with JAX's own promotion, as a user runs them.
+collect_ignore = ["runtime_types.py", "typed_use.py"]  # programs, run by test_types in processes of their own
 PROGRAMS = "test_data", "test_ngram", "test_train", "test_task", "test_sampling", "test_cli"
 
 

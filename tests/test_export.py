@@ -300,10 +300,15 @@ def test_refused_by_export(tmp_path):
             {"programs": ["steps"]},
         ),
         (ValueError, r"^export: B must be a positive int, but B is 0\.", (path, gru, params, VECTOR), {"B": 0}),
-        (TypeError, r"^export: params must have the structure of model", (path, gru, drawn(r.lstm(n, m)), VECTOR), {}),
+        (
+            TypeError,
+            r"^export: params must be those of gru\(3, 4\), but params are PyTree",
+            (path, gru, drawn(r.lstm(n, m)), VECTOR),
+            {},
+        ),
         (
             ValueError,
-            r"^export: params .* params\.W is float32\[2,12\], not \[3, 12\]\. Give the params",
+            r"^export: params must be those of .* params\.W is float32\[2,12\] in place of float64\[3,12\]\. Give what",
             (path, gru, drawn(r.gru(2, m)), VECTOR),
             {},
         ),

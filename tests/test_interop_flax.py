@@ -1,6 +1,11 @@
 """At home in Flax: in the place of its own loops, with its own cells, and with its weights, in value and gradient."""
 
 import functools
+import gc
+import os
+import subprocess
+import sys
+import weakref
 
 import jax
 import jax.numpy as jnp
@@ -127,6 +132,27 @@ def test_any_axes_of_a_batch():
     images, model = jnp.asarray(inputs(2, 3, 4, 5, 1)), r.conv_lstm((4, 5), 1, 2)
     module = ours.Recurrent(model, num_feature_axes=3, rngs=nnx.Rngs(0))
     same(module(images), r.apply(model, module.weights(), images)[1], **EXACT)
+
+
+@pytest.mark.parametrize("time_major", [False, True])
+def test_trees_of_inputs(time_major):
+    """The pair of `resettable`, in both modules; an axis that is not there in all arrays is told."""
+    model, lengths = r.resettable(r.gru(n, m)), jnp.asarray(LENGTHS)
+    xs, resets = jnp.asarray(inputs(B, T, n)), jnp.asarray(inputs(B, T) > 0.5)
+    params = model.init(jax.random.key(0))
+    carry, ys = r.apply(model, params, (xs, resets), lengths=lengths)
+    assert not np.allclose(ys, r.apply(r.gru(n, m), params, xs, lengths=lengths)[1])
+    module = ours.Recurrent(model, params=params, time_major=time_major, return_carry=True, rngs=nnx.Rngs(0))
+    layer = linen.Recurrent(model, time_major=time_major, return_carry=True)
+    variables = {"params": {"cell": params._asdict()}}
+    turn = functools.partial(jax.tree.map, lambda x: jnp.swapaxes(x, 0, 1) if time_major else x)
+    same(module(turn((xs, resets)), seq_lengths=lengths), (carry, turn(ys)), **EXACT)
+    same(layer.apply(variables, turn((xs, resets)), seq_lengths=lengths), (carry, turn(ys)), **EXACT)
+    back = module(turn((xs, resets)), reverse=True)
+    same(back[1], turn(r.apply(model, params, (xs[:, ::-1], resets[:, ::-1]))[1]), **EXACT)
+    refused(ValueError, r"nnx.Recurrent: inputs must have a time axis .* \('float64\[5,7,3\]', 'bool\[5,6\]'\)\. Add",
+            module, (xs, resets[:, :-1]))  # fmt: skip
+    refused(ValueError, r"nnx.Recurrent: inputs must have a time axis .* but inputs is \(\)", module, ())
 
 
 def test_whole_models_and_flaxs_bidirectional():
@@ -306,7 +332,7 @@ def test_flaxs_cells_from_a_key():
     """How to make one draws anew by each key, as Flax does; one that is there gives the weights it has."""
     make = functools.partial(nnx.LSTMCell, n, m)
     cell = ours.cell(make)
-    assert cell == ours.cell(functools.partial(nnx.LSTMCell, n, m)) and repr(cell) == "nnx.cell(LSTMCell)"
+    assert cell == ours.cell(functools.partial(nnx.LSTMCell, n, m)) and repr(cell) == "nnx.cell(LSTMCell(3, 4))"
     for seed in 0, 1:
         key = jax.random.key(seed)
         same(cell.init(key), nnx.to_pure_dict(nnx.state(make(rngs=nnx.Rngs(key)))), **EXACT)
@@ -314,6 +340,19 @@ def test_flaxs_cells_from_a_key():
     same(fresh.weights(), cell.init(nnx.Rngs(3).params()), **EXACT)
     lstm = in_nnx("LSTMCell")
     same(ours.cell(lstm).init(jax.random.key(7)), nnx.to_pure_dict(nnx.state(lstm)), **EXACT)
+    before = ours.cell(lstm)
+    lstm.gate_fn = nnx.relu  # of which a cell from before knows nothing, and one from now does
+    params, xs = before.init(jax.random.key(0)), jnp.asarray(inputs(B, T, n))
+    changed = nnx.RNN(lstm)(xs)
+    same(r.apply(ours.cell(lstm), params, xs)[1], changed, **EXACT)
+    assert not np.allclose(r.apply(before, params, xs)[1], changed)
+    lstm = in_nnx("LSTMCell")
+    held = weakref.ref(lstm)
+    assert ours.cell(lstm) != ours.cell(lstm)
+    del lstm
+    gc.collect()
+    assert held() is None
+    lstm = in_nnx("LSTMCell")
     assert linen.cell(nn.LSTMCell(m), n) is linen.cell(nn.LSTMCell(m), n)
     for cell in ours.cell(lstm), linen.cell(nn.LSTMCell(m, **DOUBLE), n):
         r.check(cell, jnp.ones(n))
@@ -345,10 +384,10 @@ def test_weights(name, sizes):
             slopes = slopes._replace(d=mapped.d)
         same(slopes, mapped, **EXACT)
     blank = in_nnx(name, *sizes, seed=8)
-    ours.dump(ours.load(module, model), blank)
+    ours.dump(ours.load(module, model), model, blank)
     same(nnx.to_pure_dict(nnx.state(blank)), nnx.to_pure_dict(state), **EXACT)
     same(
-        linen.dump(linen.load({"params": params}, model), {"params": params, "more": 1}),
+        linen.dump(linen.load({"params": params}, model), model, {"params": params, "more": 1}),
         {"params": params, "more": 1},
         **EXACT,
     )
@@ -361,7 +400,7 @@ def test_weights_of_whole_layers():
     layer = nnx.Bidirectional(nnx.RNN(in_nnx("LSTMCell")), nnx.RNN(in_nnx("GRUCell", n, 2)))
     params = ours.load(layer, model)
     same(r.apply(model, params, xs)[1], layer(xs), **EXACT)
-    ours.dump(jax.tree.map(lambda p: p / 2, params), layer)
+    ours.dump(jax.tree.map(lambda p: p / 2, params), model, layer)
     same(ours.load(layer, model), jax.tree.map(lambda p: p / 2, params), **EXACT)
     same(ours.load(layer.forward_rnn, r.scan(r.lstm(n, m))), jax.tree.map(lambda p: p / 2, params[0]), **EXACT)
 
@@ -370,7 +409,45 @@ def test_weights_of_whole_layers():
     params = linen.load(variables, model)
     same(r.apply(model, params, xs)[1], layer.apply(variables, xs), **EXACT)
     half = jax.tree.map(lambda p: p / 2, params)
-    same(linen.dump(half, variables), jax.tree.map(lambda p: p / 2, variables), **EXACT)
+    same(linen.dump(half, model, variables), jax.tree.map(lambda p: p / 2, variables), **EXACT)
+
+
+def test_two_in_a_row_or_both_ways():
+    """Layers as wide as their inputs have params of one structure and shape: the model says which they are."""
+    row, pair = r.deep(r.gru, m, m, layers=2), r.bidirectional(r.gru(m, m), r.gru(m, m))
+    layer = nnx.Bidirectional(nnx.RNN(in_nnx("GRUCell", m, m)), nnx.RNN(in_nnx("GRUCell", m, m, seed=1)))
+    variables = nn.Bidirectional(nn.RNN(nn.GRUCell(m, **DOUBLE)), nn.RNN(nn.GRUCell(m, **DOUBLE))).init(
+        jax.random.key(0), jnp.ones((B, T, m))
+    )
+    params = ours.load(layer, pair)
+    told = r"the model must be one layer, as Flax's is, but deep\(gru, 4, 4, layers=2\) has 2\. Convert layer by layer"
+    for run, args in (
+        (ours.load, (layer, row)),
+        (ours.dump, (params, row, layer)),
+        (linen.load, (variables, row)),
+        (linen.dump, (params, row, variables)),
+    ):
+        refused(TypeError, told, run, *args)
+    same(linen.load(linen.dump(params, pair, variables), pair), params, **EXACT)
+    one = r.deep(r.gru, m, m)
+    same(ours.load(layer.forward_rnn, one), (params[0],), **EXACT)
+    ours.dump((params[1],), one, layer.forward_rnn)
+    same(ours.load(layer, pair)[0], params[1], **EXACT)
+    refused(TypeError, r"^nnx.dump: params must be those of gru\(4, 4\)", ours.dump, params, r.gru(m, m), layer)
+
+
+def test_the_door():
+    """Of `interop` alone, in a process that has imported none of them; and what is not there is told as ever."""
+    program = (
+        "import sys\nfrom rnnjax import interop\nimport rnnjax as r\nassert 'flax' not in sys.modules\n"
+        "from rnnjax.interop import *\nassert nnx is interop.nnx\n"
+        "print(interop.nnx.load.__module__, interop.linen.cell.__module__, interop.export.export.__module__)\n"
+        "interop.onnx"
+    )
+    args, path = [sys.executable, "-c", program], {"PYTHONPATH": os.pathsep.join(sys.path)}
+    run = subprocess.run(args, capture_output=True, text=True, check=False, env=path)
+    assert run.stdout == "rnnjax.interop.nnx.weights rnnjax.interop.linen.cells rnnjax.interop.export\n", run.stderr
+    assert "AttributeError: module rnnjax.interop has no attribute onnx" in run.stderr
 
 
 def refused(error, match, run, *args, **kwargs):
@@ -425,16 +502,16 @@ def test_errors_of_weights():
     lstm, gru = in_nnx("LSTMCell"), in_nnx("GRUCell")
     refused(ValueError, r"nnx.load: ii.kernel must have the shape \(3, 2\) of the model's, but it is float64\[3,4\]",
             ours.load, lstm, r.lstm(n, 2))  # fmt: skip
-    refused(TypeError, r"load: Flax's cell must have cell.(i|h).\w+ of shape .* for RNNParams, but it is missing",
+    refused(ValueError, r"load: Flax's cell must have cell.(i|h).\w+ of shape .* for RNNParams, but it is missing",
             ours.load, nnx.RNN(lstm), r.rnn(n, m))  # fmt: skip
-    refused(TypeError, r"Flax's cell must have dense_h.bias of shape \(16,\) for LSTMParams, but it is missing",
+    refused(ValueError, r"Flax's cell must have dense_h.bias of shape \(16,\) for LSTMParams, but it is missing",
             ours.load, gru, r.lstm(n, m))  # fmt: skip
     _, params = in_linen("GRUCell")
-    refused(TypeError, r"must have the arrays of GRUParams only, but it has hr.bias, float64\[4\]",
+    refused(ValueError, r"must have the arrays of GRUParams only, but it has hr.bias, float64\[4\]",
             linen.load, {"params": params | {"hr": params["hr"] | {"bias": jnp.zeros(m)}}}, r.gru(n, m))  # fmt: skip
     missing = {"params": params | {"hn": {"kernel": params["hn"]["kernel"]}}}
     refused(
-        TypeError,
+        ValueError,
         r"must have hn.bias of shape \(4,\) for GRUParams, but it is missing",
         linen.load,
         missing,
@@ -445,16 +522,31 @@ def test_errors_of_weights():
     )
     refused(TypeError, "the model must be of lstm, gru or rnn, or bidirectional, but its params are MinGRUParams",
             ours.load, gru, r.mingru(n, m))  # fmt: skip
+    refused(TypeError, "the model must be of lstm, gru or rnn, .* but its params are ClockworkParams",
+            ours.load, in_nnx("SimpleCell"), r.clockwork(n, m))  # fmt: skip
     pair = r.bidirectional(r.lstm(n, m), r.lstm(n, m))
-    refused(TypeError, "must be bidirectional where Flax's is, .* params are a tuple of 2", ours.load, lstm, pair)
+    refused(
+        TypeError,
+        "must be bidirectional where Flax's is, .* params are LSTMParams and LSTMParams, and",
+        ours.load,
+        lstm,
+        pair,
+    )
     both = nnx.Bidirectional(nnx.RNN(lstm), nnx.RNN(gru))
     refused(TypeError, "must be bidirectional where Flax's is, .* params are LSTMParams", ours.load, both, r.lstm(n, m))
     residual = nnx.SimpleCell(n, m, residual=True, rngs=nnx.Rngs(0))
     refused(ValueError, "nnx.load: SimpleCell must be plain, but residual is True", ours.load, residual, r.rnn(n, m))
     hard = nnx.RNN(nnx.GRUCell(n, m, gate_fn=nnx.hard_sigmoid, rngs=nnx.Rngs(0)))
-    refused(ValueError, "nnx.dump: GRUCell must be plain, but gate_fn is", ours.dump, ours.load(gru, r.gru(n, m)), hard)
+    refused(
+        ValueError,
+        "nnx.dump: GRUCell must be plain, but gate_fn is",
+        ours.dump,
+        ours.load(gru, r.gru(n, m)),
+        r.gru(n, m),
+        hard,
+    )
 
-    before = nnx.to_pure_dict(nnx.state(both, nnx.Param))
+    model, before = r.bidirectional(r.lstm(n, m), r.gru(n, m)), nnx.to_pure_dict(nnx.state(both, nnx.Param))
     first, second = ours.load(lstm, r.lstm(n, m)), ours.load(gru, r.gru(n, m))
     changed = jax.tree.map(jnp.zeros_like, first), second._replace(d=second.d + 1)
     refused(
@@ -462,8 +554,16 @@ def test_errors_of_weights():
         "nnx.dump: d must be 0, for Flax's cell backward_rnn.cell has no such bias",
         ours.dump,
         changed,
+        model,
         both,
     )
     wrong = jax.tree.map(jnp.zeros_like, first), ours.load(in_nnx("GRUCell", n, 2), r.gru(n, 2))
-    refused(ValueError, r"backward_rnn.cell.dense_i.kernel must have the shape \(3, 6\)", ours.dump, wrong, both)
+    refused(
+        ValueError,
+        r"backward_rnn.cell.dense_i.kernel must have the shape \(3, 6\)",
+        ours.dump,
+        wrong,
+        r.bidirectional(r.lstm(n, m), r.gru(n, 2)),
+        both,
+    )
     same(nnx.to_pure_dict(nnx.state(both, nnx.Param)), before, **EXACT)

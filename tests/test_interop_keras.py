@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import zipfile
 
 import jax
 import jax.numpy as jnp
@@ -308,6 +309,19 @@ def test_back(name):
     same(load(arrays, model), bare, 0, 0)
 
 
+@pytest.mark.parametrize("without", [(0,), (1, 2), (0, 3), (2, 4)])
+def test_some_biases(without):
+    """Which layers have none is told by the shapes."""
+    parts = r.lstm(n, m), r.gru(m, 2), r.rnn(2, m), r.gru(m, m), r.dense(m, 2)
+    model = r.stack(*map(r.scan, parts))
+    params = params_of(model)
+    lists, bare = [dump(own, part) for own, part in zip(params, parts)], list(params)
+    for k in without:
+        lists[k].pop()
+        bare[k] = jax.tree.map_with_path(lambda path, p: p * 0 if path[-1].name in "bd" else p, params[k])
+    same(load([w for weights in lists for w in weights], model), tuple(bare), 0, 0)
+
+
 @pytest.mark.parametrize("name", ["symbols", "in a row"])
 def test_set(keras, name):
     """Keras computes with the weights we give it what we compute with ours."""
@@ -355,6 +369,14 @@ UNFIT = {
         LSTM + drawn((4, 7)), r.stack(r.scan(r.lstm(3, 4)), r.dense(4, 6)),
         r"weights\[3\] must be the kernel of Dense\(6\) with shape \(4, 6\), but its shape is \(4, 7\)\.",
     ),
+    "two ways": (
+        drawn((3, 6), (2, 6), (2, 6), (2, 6), (2, 6)), r.deep(r.gru, 3, 2, layers=2),
+        r"the weights must say which layers have biases, but 5 fit GRU\(2\), GRU\(2\) in several ways\. Load each",
+    ),
+    "integers": (
+        [w.astype(np.int8) for w in LSTM], r.lstm(3, 4),
+        r"weights\[0\] must be of floating-point numbers, but weights\[0\] is int8\.",
+    ),
     "embedding": (drawn((6, 2)), r.embed(6, 3), r"weights\[0\] must be the embeddings of Embedding\(6, 3\)"),
 }  # fmt: skip
 
@@ -367,7 +389,15 @@ def test_unfit(name):
 
 
 @pytest.mark.parametrize(
-    "cell", [r.peephole_lstm(3, 4), r.coupled_lstm(3, 4), r.mgu(3, 4), r.conv_lstm((5,), 3, 4), mingru(3, 4)]
+    "cell",
+    [
+        r.peephole_lstm(3, 4),
+        r.coupled_lstm(3, 4),
+        r.mgu(3, 4),
+        r.conv_lstm((5,), 3, 4),
+        mingru(3, 4),
+        r.clockwork(3, 4),
+    ],
 )
 def test_no_such_layer(cell):
     """Cells that Keras has not, some of which have params of the same type."""
@@ -436,6 +466,26 @@ CONFIGS = {
         r"layers/bidirectional of .* must be made with recurrent_activation='sigmoid', as LSTM\(4\) of the model is, "
         r"but it was made with 'hard_sigmoid'\. Build",
     ),
+    "backwards": (
+        lambda L: [L.LSTM(4, go_backwards=True)], r.scan(r.lstm(3, 4)),
+        r"layers/lstm of .* must be made with go_backwards=False, as LSTM\(4\) of the model is, but it was made with "
+        r"True\. Build a model of cells that compute so, or scan\(cell, reverse=True\) with get_weights\(\)\.",
+    ),
+    "backwards, vanilla": (
+        lambda L: [L.SimpleRNN(4, go_backwards=True)], r.rnn(3, 4),
+        r"layers/simple_rnn of .* must be made with go_backwards=False, as SimpleRNN\(4\) of the model is",
+    ),
+    "both ways, turned": (
+        lambda L: [L.Bidirectional(L.GRU(4, go_backwards=True), backward_layer=L.GRU(4))],
+        r.bidirectional(r.gru(3, 4), r.gru(3, 4)),
+        r"layers/bidirectional of .* must be made with go_backwards=False, as GRU\(4\) of the model is",
+    ),
+    "activation of the second": (
+        lambda L: [L.Bidirectional(L.LSTM(4), backward_layer=L.LSTM(4, go_backwards=True, activation="relu"))],
+        r.bidirectional(r.lstm(3, 4), r.lstm(3, 4)),
+        r"layers/bidirectional of .* must be made with activation='tanh', as LSTM\(4\) of the model is, but it was "
+        r"made with 'relu'",
+    ),
     "reset": (
         lambda L: [L.GRU(4, use_bias=False, reset_after=False)], r.gru(3, 4),
         r"layers/gru of .* must be made with reset_after=True, as GRU\(4\) of the model is, but it was made with False",
@@ -465,6 +515,10 @@ def test_no_such_file(tmp_path):
         load(path, r.gru(3, 4))
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(ValueError, match=r"^keras.load: .* must be a .weights.h5 or a .keras, but it is no HDF5 \("):
+        load(path, r.gru(3, 4))
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("config.json", "{}")
+    with pytest.raises(ValueError, match=r"^keras.load: .* but it is an archive without model.weights.h5\. Save with"):
         load(path, r.gru(3, 4))
     with h5py.File(path, "w") as file:
         file["model_weights/gru/kernel"] = np.ones(3)

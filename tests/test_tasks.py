@@ -29,10 +29,10 @@ def run(*arguments):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_smoke(task, tmp_path, monkeypatch):
-    """Its data may be missing on this machine, which is said; not so where `RNNJAX_DATA` promises them."""
+    """Its data may be missing on this machine, which is said; not so if the task is named in `RNNJAX_DATA`."""
     monkeypatch.chdir(tmp_path)
     code, _, err = run("train", task, "--smoke", "--name", "smoke")
-    if "the data must be there" in err and not os.environ.get("RNNJAX_DATA"):
+    if "the data must be there" in err and task not in os.environ.get("RNNJAX_DATA", "").split():
         pytest.skip(err.splitlines()[-1])
     assert code == 0, err
     result = json.loads(Path("runs/smoke/result.json").read_text())

@@ -383,11 +383,21 @@ def shows(path, colour):
 def test_curve(tmp_path, metrics):
     path = tmp_path / "curve.png"
     curve(path, metrics, unit="bits", loss_unit="bits", title="a run", baselines={"n-gram": 1.1})
-    assert path.read_bytes().startswith(b"\x89PNG") and image.imread(path).shape == (720, 1200, 4)
+    assert path.read_bytes().startswith(b"\x89PNG") and image.imread(path).shape == (750, 1200, 4)
     assert shows(path, GREY)
     assert shows(path, ORANGE) == (metrics != METRICS[:1])
     curve(path, metrics, unit="bits", loss_unit="bits")
     assert shows(path, ORANGE) == (metrics != METRICS[:1])
+
+
+def test_curve_of_two_units_has_two_panels(tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, path: drawn.extend(figure.axes))
+    curve(tmp_path / "a.png", METRICS, unit="share right", loss_unit="nats", baselines={"a coin": 0.5})
+    loss, metric = drawn
+    assert (loss.get_ylabel(), metric.get_ylabel()) == ("nats", "share right")
+    assert [line.get_label() for line in loss.lines] == ["train"]
+    assert [line.get_label() for line in metric.lines] == ["valid", "a coin: 0.500"]
 
 
 def test_curve_shows_every_evaluation_and_baseline(tmp_path, monkeypatch):

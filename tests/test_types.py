@@ -7,6 +7,7 @@ import subprocess
 import sys
 import typing
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -22,6 +23,8 @@ OFFERED = "rnnjax", "data", "train", "diagnostics", "diagnostics.pictures", "wei
 FILES = "interop.torch", "interop.keras", "interop.export", "interop.load", "types"
 CALLED = "__init__", "__call__", "__len__", "__getitem__", "__repr__"
 QUICK = "rnnjax.apply", "rnnjax.data.batches", "rnnjax.data.vocabulary", "rnnjax.compose.memory", "rnnjax.cells.gru"
+QUICK += ("rnnjax.interop.torch",)
+ARRAYS = "xs", "params", "state", "lengths", "keep", "key", "ids"
 
 
 def public():
@@ -45,10 +48,11 @@ DECLARED = [getattr(module, name) for module in MODULES for name in inspect.get_
 
 
 def silent(function):
-    """The parts of a function that do not say their type."""
+    """The parts of a function that do not say their type, or say of arrays no more than that they are something."""
     signature = inspect.signature(inspect.unwrap(function))
     named = {p.name: p.annotation for p in signature.parameters.values() if p.name not in ("self", "cls")}
-    return [
+    bare = [name for name in ARRAYS if named.get(name) in (Any, object)]
+    return bare + [
         name for name, type_ in (named | {"return": signature.return_annotation}).items() if type_ is inspect._empty
     ]
 

@@ -1,17 +1,20 @@
 """A user's program, after the README's tour: what a type checker makes of it (`basedpyright`), and it runs, too."""
 
+import tempfile
 from typing import Any, assert_type
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from flax import linen, nnx
 from jax import Array
 
 import rnnjax
 from rnnjax import data, diagnostics, interop, train, weights
 from rnnjax.gradients.lookback import Truncated
 from rnnjax.gradients.online import Online
+from rnnjax.interop.load import load
 from rnnjax.loops.newton.streams import Solution
 from rnnjax.types import Gradient, Initializer
 
@@ -119,3 +122,21 @@ for advice in diagnostics.advise(flow, gates, diagnostics.lyapunov(lstm, params,
 assert_type(diagnostics.memory_length(flow), float)
 weights_of_torch = interop.torch.dump(params, lstm)
 assert_type(interop.torch.load(weights_of_torch, lstm), Any)
+assert_type(interop.keras.load(interop.keras.dump(params, lstm), lstm), Any)
+flax_lstm = nnx.LSTMCell(3, 8, rngs=nnx.Rngs(0))
+assert_type(interop.nnx.cell(flax_lstm), rnnjax.Cell)
+assert_type(interop.nnx.load(flax_lstm, lstm), Any)
+assert_type(interop.nnx.dump(params, lstm, flax_lstm), None)
+layer = interop.nnx.Recurrent(lstm, params=params, return_carry=True, rngs=nnx.Rngs(0))
+assert_type(layer, interop.nnx.Recurrent)
+layer(jnp.ones((4, 20, 3)), seq_lengths=jnp.array([20, 7, 1, 0]))
+assert_type(interop.linen.cell(linen.LSTMCell(8), 3), rnnjax.Cell)
+variables = linen.RNN(linen.LSTMCell(8)).init(key, jnp.ones((4, 20, 3)))
+assert_type(interop.linen.load(variables, lstm), Any)
+assert_type(interop.linen.dump(params, lstm, variables), dict[str, Any])
+interop.linen.Recurrent(lstm).init(key, jnp.ones((4, 20, 3)))
+with tempfile.TemporaryDirectory() as folder:
+    interop.export.export(f"{folder}/lstm", lstm, params, jnp.ones(3), platforms=["cpu"])
+    served, start, step = load(f"{folder}/lstm")
+    assert_type(served, dict[str, Array])
+    step(served, start(served, B=2), jnp.ones((2, 3)))

@@ -9,9 +9,14 @@ import numpy as np
 from jaxtyping import Array, Float, Int
 
 from rnnjax.cell import Cell, features, interned, sizes
-from rnnjax.cells.elman import RNNParams
 from rnnjax.types import Initializer
 from rnnjax.weights import glorot, orthogonal, zeros
+
+
+class ClockworkParams(NamedTuple):
+    W: Float[Array, "n m"]
+    U: Float[Array, "m m"]
+    b: Float[Array, " m"]
 
 
 class ClockworkState(NamedTuple):
@@ -42,9 +47,9 @@ def clockwork(
         periods: one a group, all different; m must be a multiple of how many there are.
         weight, recurrent, bias: initialisers of W (n, m), U (m, m), whose left out blocks are 0 for good, and b (m,).
 
-    Params: `RNNParams(W, U, b)`. State: `ClockworkState(h, t)`: h (m,), and t, an integer that starts again from 0 at
-    the least common multiple of the periods. Input: x (n,). Output: h' (m,). Raises `ValueError` for periods that are
-    not so, and if x has another shape.
+    Params: `ClockworkParams(W, U, b)`. State: `ClockworkState(h, t)`: h (m,), and t, an integer that starts again from
+    0 at the least common multiple of the periods. Input: x (n,). Output: h' (m,). Raises `ValueError` for periods that
+    are not so, and if x has another shape.
 
     Example:
         >>> cell = rnnjax.scan(rnnjax.clockwork(3, 4, (1, 2)))
@@ -66,7 +71,7 @@ def clockwork(
 
     def init(key):
         W, U, b = jax.random.split(key, 3)
-        return RNNParams(weight(W, (n, m)), jnp.where(heard, recurrent(U, (m, m)), 0), bias(b, (m,)))
+        return ClockworkParams(weight(W, (n, m)), jnp.where(heard, recurrent(U, (m, m)), 0), bias(b, (m,)))
 
     def start(params):
         return ClockworkState(jnp.zeros(m, params.U.dtype), jnp.zeros((), jnp.int32))

@@ -32,16 +32,21 @@ def noisy(model):
 
 
 def run(where, model, params, xs, *, carry, seq_lengths, key, time_major, reverse, keep_order, num_feature_axes):
-    """The final carry and the outputs, with `xs (*batch, T, *features)`, or time before the batch."""
-    axes = jnp.ndim(xs) - 1 - num_feature_axes
-    if axes < 0:
+    """The final carry and the outputs, with `xs (*batch, T, *features)`, or time before the batch.
+
+    Of a pytree of inputs the array with the most axes has these features, and all have the same batch and time.
+    """
+    axes = max(map(jnp.ndim, jax.tree.leaves(xs)), default=0) - 1 - num_feature_axes
+    leading = {jnp.shape(x)[: axes + 1] for x in jax.tree.leaves(xs)}
+    if axes < 0 or len(leading) != 1:
         raise ValueError(
             f"{where}: inputs must have a time axis and {num_feature_axes} axes of features, but inputs is "
-            f"{kind(xs)}. Add an axis, or say what one step has in num_feature_axes."
+            f"{jax.tree.map(kind, xs)}. Add an axis, or say what one step has in num_feature_axes."
         )
     time = 0 if time_major else axes
-    xs = jnp.moveaxis(xs, time, axes)
-    batch, B = xs.shape[:axes], math.prod(xs.shape[:axes])
+    xs = jax.tree.map(lambda x: jnp.moveaxis(x, time, axes), xs)
+    batch = jnp.shape(jax.tree.leaves(xs)[0])[:axes]
+    B = math.prod(batch)
 
     def joined(x):
         return jnp.reshape(x, (B, *jnp.shape(x)[axes:]))
@@ -53,9 +58,9 @@ def run(where, model, params, xs, *, carry, seq_lengths, key, time_major, revers
         carry = jax.tree.map(joined, _fitting(where, model, params, seed(carry, None), batch))
     if seq_lengths is not None:
         seq_lengths = _lengths(where, seq_lengths, batch).reshape(B)
-    xs = joined(xs)
+    xs = jax.tree.map(joined, xs)
     if reverse:
-        xs = flipped(xs, seq_lengths)
+        xs = jax.tree.map(lambda x: flipped(x, seq_lengths), xs)
     carry, ys = apply(model, params, xs, lengths=seq_lengths, state=carry, key=key)
     if reverse and keep_order:
         ys = jax.tree.map(lambda y: flipped(y, seq_lengths), ys)

@@ -11,8 +11,9 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import PyTree, Shaped
 
-from rnnjax.cell import Cell, kind, sizes
-from rnnjax.interop import load
+import rnnjax.interop.load as load
+from rnnjax.cell import Cell, sizes
+from rnnjax.interop.layers import fits
 from rnnjax.interop.plain import named, plain_programs
 from rnnjax.types import AnyArray, Location, Params
 
@@ -53,8 +54,8 @@ def export(
         platforms: on which the programs run.
 
     Needs the package flatbuffers, as `jax.export` does. Raises `ValueError` if `path` exists, or if params are not of
-    the model's shapes; `TypeError` if the model has no single step, because it is bidirectional, or if a dtype has no
-    place in safetensors.
+    the model's shapes; `TypeError` if they are not of its structure, if it has no single step, because it is
+    bidirectional, or if a dtype has no place in safetensors.
 
     Example:
         >>> import tempfile
@@ -78,7 +79,7 @@ def export(
     if unknown := set(programs) - {"step", "sequence"}:
         raise ValueError(f'export: programs must be of "step" and "sequence", but {min(unknown)!r} is not. Give these.')
     sizes("export", **{name: size for name, size in dict(B=B, T=T).items() if size is not None})
-    _fits(model, params)
+    fits("export", model, params)
     files = {"params.safetensors": safetensors(named(params))}
     traced = plain_programs(model, jax.tree.map(_type, params), jax.tree.map(_type, x), programs, B, T)
     exported = {}
@@ -104,22 +105,6 @@ def export(
     path.mkdir(parents=True)
     for name, content in files.items():
         (path / name).write_bytes(content)
-
-
-def _fits(model, params):
-    """Refuse params that are not of the model's names and shapes."""
-    expected = jax.eval_shape(model.init, jax.random.key(0))
-    if jax.tree.structure(params) != jax.tree.structure(expected):
-        raise TypeError(
-            f"export: params must have the structure of model.init, {jax.tree.structure(expected)}, "
-            f"but they are {jax.tree.structure(params)}. Give the params of this model."
-        )
-    for (path, wanted), given in zip(jax.tree.leaves_with_path(expected), jax.tree.leaves(params)):
-        if wanted.shape != jnp.shape(given):
-            raise ValueError(
-                f"export: params must have the shapes of model.init, but params{jax.tree_util.keystr(path)} is "
-                f"{kind(given)}, not {list(wanted.shape)}. Give the params of this model."
-            )
 
 
 def _type(x):

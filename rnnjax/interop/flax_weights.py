@@ -1,137 +1,62 @@
-"""Where the weights of Flax's cells, of NNX and of Linen, lie in those of `lstm`, `gru` and `rnn`."""
+"""Weights of a layer of Flax, of NNX or of Linen, and of a model of one layer."""
+
+import functools
+import operator
 
 import jax
-import jax.numpy as jnp
 
-from rnnjax.cell import kind
-from rnnjax.cells.elman import RNNParams
-from rnnjax.cells.gru import GRUParams
-from rnnjax.cells.lstm import LSTMParams
-
-
-def _joined(leaf, *modules):
-    """The arrays that are joined on the last axis: one leaf of several modules."""
-    return [(module, leaf) for module in modules]
-
-
-def _lstm(*inputs):
-    recurrent = "hi", "hf", "hg", "ho"
-    return dict(W=_joined("kernel", *inputs), U=_joined("kernel", *recurrent), b=_joined("bias", *recurrent))
-
-
-def _dense(i, h, bias, **more):
-    return dict(W=_joined("kernel", i), U=_joined("kernel", h), b=_joined("bias", bias), **more)
-
-
-# for each kind of ours, what Flax's may be: for each field, the paths of its gates in our order
-LAYOUTS = {
-    LSTMParams: (
-        _lstm("ii", "if", "ig", "io"),  # Linen
-        _lstm("ii", "if_", "ig", "io"),  # nnx.LSTMCell
-        _dense("dense_i", "dense_h", "dense_h"),  # nnx.OptimizedLSTMCell
-    ),
-    GRUParams: (
-        dict(
-            W=_joined("kernel", "ir", "iz", "in"),
-            U=_joined("kernel", "hr", "hz", "hn"),
-            b=_joined("bias", "ir", "iz", "in"),
-            d=_joined("bias", "hn"),
-        ),
-        _dense("dense_i", "dense_h", "dense_i", d=[]),  # NNX's has none
-    ),
-    RNNParams: (_dense("i", "h", "i"), _dense("dense_i", "dense_h", "dense_i")),
-}
-
-
-def load(where, flax, like, at=""):
-    """Params of the types of `like` with the arrays of Flax's nested dict."""
-    if "cell" in flax:
-        return load(where, flax["cell"], like, f"{at}cell.")
-    if _directions(where, flax, like):
-        return tuple(load(where, flax[name], part, f"{at}{name}.") for name, part in zip(DIRECTIONS, like))
-    fields, arrays = _checked(where, flax, like, at)
-
-    def field(name, paths):
-        if not paths:
-            return jnp.zeros(getattr(like, name).shape, arrays[fields["b"][0]].dtype)
-        return jnp.concatenate([arrays[path] for path in paths], axis=-1)
-
-    return type(like)(**{name: field(name, paths) for name, paths in fields.items()})
-
-
-def dump(where, params, flax, at=""):
-    """Flax's nested dict with the arrays of the params."""
-    if "cell" in flax:
-        return {**flax, "cell": dump(where, params, flax["cell"], f"{at}cell.")}
-    if _directions(where, flax, params):
-        return {name: dump(where, part, flax[name], f"{at}{name}.") for name, part in zip(DIRECTIONS, params)}
-    fields, _ = _checked(where, flax, params, at)
-    out = {}
-    for name, paths in fields.items():
-        value = getattr(params, name)
-        if not paths and value.any():
-            raise ValueError(
-                f"{where}: {name} must be 0, for Flax's cell {at.rstrip('.')} has no such bias, but {name} is "
-                f"{kind(value)} with other numbers. Keep it at 0 in training, or dump into Linen's GRUCell."
-            )
-        for (module, leaf), piece in zip(paths, jnp.split(value, max(1, len(paths)), axis=-1)):
-            out.setdefault(module, {})[leaf] = piece
-    return out
-
+from rnnjax.interop.flax_layout import ours, theirs
+from rnnjax.interop.layers import fits, layers, rebuilt
 
 DIRECTIONS = "forward_rnn", "backward_rnn"
 
 
-def _directions(where, flax, like):
-    """Whether these are a pair of directions, refused unless they are on both sides."""
-    pair = type(like) is tuple and len(like) == 2
-    if pair != (set(DIRECTIONS) <= set(flax)):
+def load(where, flax, model):
+    """The params of the model with the arrays of Flax's nested dict."""
+    like = jax.eval_shape(model.init, jax.random.key(0))
+    return rebuilt(
+        like, [ours(where, _at(flax, path), own, _named(path)) for own, path in _cells(where, flax, model, like)]
+    )
+
+
+def dump(where, params, flax, model):
+    """Flax's nested dict with the arrays of the params."""
+    fits(where, model, params)
+    for own, path in _cells(where, flax, model, params):
+        flax = _put(flax, path, theirs(where, own, _at(flax, path), _named(path)))
+    return flax
+
+
+def _cells(where, flax, model, params):
+    """The params of each direction of the model's one layer, with the path of its cell in Flax's."""
+    found = layers(where, model, params)
+    if len(found) != 1:
         raise TypeError(
-            f"{where}: the model must be bidirectional where Flax's is, and of one cell where it is of one, but params "
-            f"are {_named(like)} and Flax's are of {', '.join(flax)}. Load cell by cell."
+            f"{where}: the model must be one layer, as Flax's is, but {model} has {len(found)}. Convert layer by layer."
         )
-    return pair
-
-
-def _checked(where, flax, like, at):
-    """The layout that Flax's arrays have, and these by path, held to the shapes of `like`."""
-    if type(like) not in LAYOUTS:
+    (ways,) = found
+    both = set(DIRECTIONS) <= set(flax)
+    if both != (len(ways) == 2):
         raise TypeError(
-            f"{where}: the model must be of lstm, gru or rnn, or bidirectional, but its params are {_named(like)}. "
-            "Load each cell of a stack by itself, or run Flax's cell as it is by cell."
+            f"{where}: the model must be bidirectional where Flax's is, and of one cell where it is of one, but its "
+            f"params are {' and '.join(type(own).__name__ for own in ways)}, and Flax's are of {', '.join(flax)}. "
+            "Build both alike."
         )
-    arrays = {tuple(str(entry.key) for entry in path): a for path, a in jax.tree.leaves_with_path(flax)}
-    layouts = [(fields, _shapes(fields, like)) for fields in LAYOUTS[type(like)]]
-    fields, shapes = max(layouts, key=lambda layout: len(arrays.keys() & layout[1].keys()))
-    missing, more = ([p for p in one if p not in other] for one, other in ((shapes, arrays), (arrays, shapes)))
-    if missing:
-        path = missing[0]
-        raise TypeError(
-            f"{where}: Flax's cell must have {at}{'.'.join(path)} of shape {shapes[path]} for {_named(like)}, but it "
-            f"is missing among {', '.join(at + '.'.join(p) for p in arrays)}. Give a cell of the same kind."
-        )
-    if more:
-        raise TypeError(
-            f"{where}: Flax's cell must have the arrays of {_named(like)} only, but it has {at}{'.'.join(more[0])}, "
-            f"{kind(arrays[more[0]])}. Give a cell of the same kind."
-        )
-    for path, shape in shapes.items():
-        if arrays[path].shape != shape:
-            raise ValueError(
-                f"{where}: {at}{'.'.join(path)} must have the shape {shape} of the model's, but it is "
-                f"{kind(arrays[path])}. Build both with the same sizes."
-            )
-    return fields, arrays
+    return [(own, _inward(flax, path)) for own, path in zip(ways, [(name,) for name in DIRECTIONS] if both else [()])]
 
 
-def _shapes(fields, like):
-    """By path, the shape that Flax's array must have."""
-    shapes = {}
-    for name, paths in fields.items():
-        *rows, width = getattr(like, name).shape
-        shapes |= {path: (*rows, width // len(paths)) for path in paths}
-    return shapes
+def _inward(flax, path):
+    """The path of the cell within what runs it."""
+    return _inward(flax, (*path, "cell")) if "cell" in _at(flax, path) else path
 
 
-def _named(like):
-    return f"a tuple of {len(like)}" if type(like) is tuple else type(like).__name__
+def _at(flax, path):
+    return functools.reduce(operator.getitem, path, flax)
+
+
+def _named(path):
+    return "".join(f"{name}." for name in path)
+
+
+def _put(flax, path, cell):
+    return {**flax, path[0]: _put(flax[path[0]], path[1:], cell)} if path else cell

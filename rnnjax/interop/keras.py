@@ -1,6 +1,7 @@
 """Keras' weights, both ways: SimpleRNN, LSTM, GRU, Bidirectional, Dense, Embedding, one after another."""
 
 import os
+from collections import defaultdict
 from collections.abc import Sequence
 
 import jax
@@ -12,11 +13,12 @@ from rnnjax.cell import Cell
 from rnnjax.interop.keras_file import read
 from rnnjax.interop.keras_kinds import kind
 from rnnjax.interop.layers import fits, layers, rebuilt
+from rnnjax.interop.tensors import floating
 from rnnjax.types import AnyArray, Location, Params
 
 
 def load(source: Sequence[Shaped[AnyArray, "..."]] | Location, model: Cell) -> Params:
-    """The params of `model` that hold the weights of a Keras model: outputs and gradients are then Keras'.
+    """The params of `model` that hold the weights of a Keras model.
 
         W = kernel,  U = recurrent_kernel,  b = bias
         of a GRU  b = bias[0] + bias[1] but for the candidate,  d = bias[1] of the candidate,  gates z r h as r z n
@@ -31,9 +33,12 @@ def load(source: Sequence[Shaped[AnyArray, "..."]] | Location, model: Cell) -> P
     has, how a Bidirectional joins its two directions (`merge_mode` "concat", "sum", "ave" is `join` by default,
     `jnp.add`, `rnnjax.average`), whether a layer goes backwards, or, without biases, where a GRU resets: the model
     does. Nor does a `.weights.h5` say in which order layers of different classes come; a `.keras` does, and must have
-    the usual activations of an LSTM and a GRU. A gradient by the arrays is Keras' gradient by its weights.
+    the usual activations of an LSTM and a GRU, and no layer that goes backwards outside a Bidirectional. What it says
+    of the first two, SimpleRNN's and Dense's activation and `merge_mode`, is not compared with the model. Outputs, and
+    gradients by the arrays, are Keras' if the model does around its weights what the layers do.
 
-    Raises `ValueError` if a weight is missing, left over or of another shape, `TypeError` if the model has other
+    Raises `ValueError` if a weight is missing, left over or of another shape, or if a list fits with more than one
+    choice of the layers without bias (those around a GRU of 2 units), `TypeError` if the model has other
     layers or the source is neither, `ImportError` if h5py is missing.
 
     Example:
@@ -58,7 +63,7 @@ def load(source: Sequence[Shaped[AnyArray, "..."]] | Location, model: Cell) -> P
 
 
 def dump(params: Params, model: Cell, *, bias: bool = True) -> list[Shaped[np.ndarray, "..."]]:
-    """The list, for `set_weights`, of the Keras model that computes what `model` does with `params`.
+    """The list, for `set_weights`, of the Keras model with the weights of `model`, which are all it holds.
 
     Of a GRU's two biases bias[0] holds our b, and bias[1] our d for the candidate, else zeros; `load` gives back the
     same params.
@@ -78,7 +83,7 @@ def dump(params: Params, model: Cell, *, bias: bool = True) -> list[Shaped[np.nd
     """
     fits("keras.dump", model, params)
     made, kinds = [], _kinds("keras.dump", model, params)
-    for one, own in zip(sum(kinds, ()), sum(layers(model, params), ())):
+    for one, own in zip(sum(kinds, ()), sum(layers("keras.dump", model, params), ())):
         for name, w in zip(one.shapes, map(np.asarray, one.theirs(own))):
             if bias or name != "bias":
                 made.append(w)
@@ -91,28 +96,40 @@ def dump(params: Params, model: Cell, *, bias: bool = True) -> list[Shaped[np.nd
 
 def _kinds(where, model, params):
     """The kind of each layer, of one direction or two."""
-    return [tuple(kind(where, model, own) for own in ways) for ways in layers(model, params)]
+    return [tuple(kind(where, model, own) for own in ways) for ways in layers(where, model, params)]
 
 
 def _listed(source, kinds):
-    """The weights of each layer, as (where, array): all layers have a bias, none has, or its shape tells it."""
-    weights = [(f"weights[{i}]", w) for i, w in enumerate(source)]
-    biases = sum("bias" in one.shapes for one in kinds)
-    most = sum(len(one.shapes) for one in kinds)
-    found, at = [], 0
+    """The weights of each layer, as (where, array), dealt in the only way, with biases and without, that fits."""
+    names = ", ".join(one.name for one in kinds)
+    dealt = {0: [(np.inf, ())]}  # by how many are dealt, the two best ways: the first misfit, and each layer's end
     for one in kinds:
-        end, bias = at + len(one.shapes), one.shapes.get("bias")
-        last = np.shape(source[end - 1]) if end <= len(source) else None
-        if bias and (len(source) == most - biases or (len(source) < most and last != bias)):
-            end -= 1
-        found.append(weights[at:end])
-        at = end
-    if at != len(weights):
+        longer = defaultdict(list)
+        for at, ways in dealt.items():
+            for end in {at + len(one.shapes), at + len(one.shapes) - ("bias" in one.shapes)}:
+                misfit = _misfit(one, source, at, end)
+                longer[end] += [(min(first, misfit), (*before, end)) for first, before in ways]
+        dealt = {end: sorted(ways, reverse=True)[:2] for end, ways in longer.items()}
+    if len(source) not in dealt:
+        biases = sum("bias" in one.shapes for one in kinds)
         raise ValueError(
-            f"keras.load: source must be the {most} weights of {', '.join(one.name for one in kinds)}, or up to "
-            f"{biases} fewer without biases, but there are {len(weights)}. Build the model that was trained."
+            f"keras.load: source must be the {max(dealt)} weights of {names}, or up to {biases} fewer without biases, "
+            f"but there are {len(source)}. Build the model that was trained."
         )
-    return found
+    (_, ends), *others = dealt[len(source)]
+    if others and others[0][0] == np.inf:
+        raise ValueError(
+            f"keras.load: the weights must say which layers have biases, but {len(source)} fit {names} in several "
+            "ways. Load each layer by itself, or a file."
+        )
+    weights = [(f"weights[{i}]", w) for i, w in enumerate(source)]
+    return [weights[at:end] for at, end in zip((0, *ends), ends)]
+
+
+def _misfit(one, source, at, end):
+    """The first of the weights at ... end-1 that is not of the shape that a layer has there."""
+    wrong = (at + i for i, (w, shape) in enumerate(zip(source[at:end], one.shapes.values())) if np.shape(w) != shape)
+    return next(wrong, np.inf)
 
 
 def _ours(one, weights):
@@ -123,5 +140,5 @@ def _ours(one, weights):
                 f"keras.load: {where} must be the {name} of {one.name} with shape {shape}, but its shape is "
                 f"{np.shape(w)}. Build the model that was trained."
             )
-    arrays = [jnp.asarray(w) for _, w in weights]
+    arrays = [floating("keras.load", where, jnp.asarray(w)) for where, w in weights]
     return one.ours(*arrays, *(jnp.zeros(shape, arrays[0].dtype) for shape in [*one.shapes.values()][len(arrays) :]))

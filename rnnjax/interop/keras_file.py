@@ -43,6 +43,11 @@ def _contents(path):
         if not zipfile.is_zipfile(stream):
             return _groups(path, stream), {}
         with zipfile.ZipFile(stream) as archive:
+            if missing := {"config.json", "model.weights.h5"} - set(archive.namelist()):
+                raise ValueError(
+                    f"keras.load: {path} must be a .weights.h5 or a .keras, but it is an archive without "
+                    f"{min(missing)}. Save with model.save."
+                )
             made = json.loads(archive.read("config.json"))["config"].get("layers", [])
             names = _numbered(_snake(layer["class_name"]) for layer in made)
             configs = {name: layer["config"] for name, layer in zip(names, made)}
@@ -106,8 +111,9 @@ def _nothing_else(file, known):
 
 
 def _directions(config):
-    """The config of a layer, or those of its two directions."""
-    return [config[way]["config"] for way in ("layer", "backward_layer") if way in config] or [config, config]
+    """The config of a layer, or those of its two directions, of which the second always goes backwards."""
+    ways = [config[way]["config"] for way in ("layer", "backward_layer") if way in config] or [config]
+    return ways[0], {option: value for option, value in ways[-1].items() if option != "go_backwards"}
 
 
 def _as_here(where, one, config):
@@ -115,7 +121,8 @@ def _as_here(where, one, config):
         if config.get(option, here) != here:
             raise ValueError(
                 f"keras.load: {where} must be made with {option}={here!r}, as {one.name} of the model is, but it was "
-                f"made with {config[option]!r}. Build a model of cells that compute so."
+                f"made with {config[option]!r}. Build a model of cells that compute so, or scan(cell, reverse=True) "
+                "with get_weights()."
             )
 
 

@@ -28,7 +28,8 @@ class Kind(NamedTuple):
         return self.name.partition("(")[0].replace("SimpleRNN", "simple_rnn").lower()
 
 
-GATED = dict(activation="tanh", recurrent_activation="sigmoid")
+RECURRENT = dict(go_backwards=False)
+GATED = RECURRENT | dict(activation="tanh", recurrent_activation="sigmoid")
 
 
 def kind(where, model, own) -> Kind:
@@ -39,7 +40,7 @@ def kind(where, model, own) -> Kind:
         m, columns = own.U.shape
         shapes = dict(kernel=own.W.shape, recurrent_kernel=own.U.shape, bias=own.b.shape)
         if isinstance(own, RNNParams) and columns == m:
-            return Kind(f"SimpleRNN({m})", shapes, RNNParams, tuple, {})
+            return Kind(f"SimpleRNN({m})", shapes, RNNParams, tuple, RECURRENT)
         if isinstance(own, LSTMParams) and columns == 4 * m:
             return Kind(f"LSTM({m})", shapes, LSTMParams, tuple, GATED)
         if isinstance(own, RNNParams) and columns == 3 * m:

@@ -58,6 +58,10 @@ def arrays(content: bytes) -> dict[str, np.ndarray]:
     header.pop("__metadata__", None)
     found = {}
     for name, about in header.items():
+        if about["dtype"] not in DTYPES:
+            raise ValueError(
+                f"load: the dtype of {name} must be of {', '.join(DTYPES)}, but it is {about['dtype']}. Cast it."
+            )
         first, last = about["data_offsets"]
         numbers = np.frombuffer(content[begin + first : begin + last], jnp.dtype(DTYPES[about["dtype"]]))
         found[name] = numbers.reshape(about["shape"])

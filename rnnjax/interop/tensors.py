@@ -9,28 +9,26 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 
-FLOATS = {"F64": np.float64, "F32": np.float32, "F16": np.float16, "BF16": jnp.bfloat16}
+from rnnjax.interop.load import arrays
+
 KINDS = {1: "RNN", 3: "GRU", 4: "LSTM"}  # by their gates
 
 
 def read(where, state_dict) -> Mapping:
     """The mapping itself, or that of a file: `.safetensors`, of which the floating-point tensors, or PyTorch's own."""
-    if isinstance(state_dict, Mapping):
-        return state_dict
-    if not isinstance(state_dict, str | os.PathLike):
+    what = "it"
+    if isinstance(state_dict, str | os.PathLike):
+        path = Path(state_dict)
+        if path.suffix == ".safetensors":
+            found = arrays(path.read_bytes())
+            return {name: w for name, w in found.items() if jnp.issubdtype(w.dtype, jnp.floating)}
+        state_dict, what = _torch(where, path).load(path, map_location="cpu", weights_only=True), f"{path.name}"
+    if not isinstance(state_dict, Mapping):
         raise TypeError(
-            f"{where}: state_dict must be a mapping or a path, but it is {type(state_dict).__name__}. "
+            f"{where}: state_dict must be a mapping or a path to one, but {what} is {type(state_dict).__name__}. "
             "Give module.state_dict()."
         )
-    path = Path(state_dict)
-    if path.suffix == ".safetensors":
-        tensors = _needed(where, path, "safetensors", "rnnjax[interop]").deserialize(path.read_bytes())
-        return {
-            name: np.frombuffer(of["data"], FLOATS[of["dtype"]]).reshape(of["shape"])
-            for name, of in tensors
-            if of["dtype"] in FLOATS
-        }
-    return _needed(where, path, "torch", "torch").load(path, map_location="cpu", weights_only=True)
+    return state_dict
 
 
 def array(tensor) -> np.ndarray:
@@ -41,6 +39,16 @@ def array(tensor) -> np.ndarray:
     if str(tensor.dtype) == "torch.bfloat16":  # which PyTorch does not give to NumPy
         return tensor.float().numpy().astype(jnp.bfloat16)
     return tensor.numpy()
+
+
+def floating(where, key, array):
+    """The array, refused unless it is of floating-point numbers."""
+    if not jnp.issubdtype(array.dtype, jnp.floating):
+        raise ValueError(
+            f"{where}: {key} must be of floating-point numbers, but {key} is {array.dtype}. "
+            "Give the weights as they were before they were quantized or converted."
+        )
+    return array
 
 
 def size(tensor):
@@ -63,11 +71,12 @@ def described(state: Mapping, prefix: str) -> str:
     return f"The state_dict is of nn.{kind}{cell}({', '.join(sizes)})."
 
 
-def _needed(where, path, package, extra):
+def _torch(where, path):
     try:
-        return __import__(package)
+        import torch
     except ImportError as error:
         raise ImportError(
-            f"{where}: {path.name} must be read by {package}, but {package} is not installed. "
-            f"pip install '{extra}', or give the arrays themselves."
+            f"{where}: {path.name} must be read by torch, but torch is not installed. "
+            "pip install 'rnnjax[torch]', or give the arrays themselves."
         ) from error
+    return torch

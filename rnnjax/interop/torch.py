@@ -10,31 +10,36 @@ from jaxtyping import Shaped
 from rnnjax.cell import Cell
 from rnnjax.cells.projected import ProjectedParams
 from rnnjax.interop.layers import fits, rebuilt
-from rnnjax.interop.tensors import array, described, read, size
+from rnnjax.interop.tensors import array, described, floating, read, size
 from rnnjax.interop.torch_layout import BIASES, ends, modules, ours, shapes, theirs
 from rnnjax.types import Location, Params
 
 
 def load(state_dict: Mapping[str, Any] | Location, model: Cell, *, prefix: str | tuple[str, ...] = "") -> Params:
-    """The params of `model` that hold the weights of a PyTorch module: outputs and gradients are then PyTorch's.
+    """The params of `model` that hold the weights of a PyTorch module.
 
         W = weight_ih.T,  U = weight_hh.T,  P = weight_hr.T,  b = bias_ih + bias_hh
         of a GRU  b = bias_ih + [bias_hr bias_hz 0],  d = bias_hn
 
     Args:
-        state_dict: `module.state_dict()`, or the same with arrays, or a path to one in `.safetensors` (which needs
-            the extra `rnnjax[interop]`, and not torch) or in PyTorch's own format (which needs torch).
+        state_dict: `module.state_dict()`, or the same with arrays, or a path to one in `.safetensors` (of which
+            the floating-point tensors are read, without torch) or in PyTorch's own format (by torch).
         model: of `rnn`, `lstm`, `projected_lstm` or `gru`, by `deep`, `scan`, `bidirectional`, `stack`, or one such
-            cell. `dense` is `nn.Linear`, and `embed` is `nn.Embedding`. Layers in a row of one kind are one module.
+            cell. `dense` is `nn.Linear`, and `embed` is `nn.Embedding`.
         prefix: which keys: those that start so, of a module in a bigger one, as "lstm."; of a model of several
-            modules, one for each. Other keys are not looked at.
+            modules, one for each. Other keys are not looked at. Layers in a row of one kind, each fed by all outputs
+            of the one before, are one module, unless there are as many prefixes as parts of the stack, or layers.
+
+    Weights alone are read: outputs and gradients are PyTorch's if the model does around them what the module does. A
+    reversed scan, `residual`, `zoneout`, a function between layers, or a `join` that is no concatenation is the
+    model's own.
 
     A module without biases gives biases of 0. Dtypes stay, as far as JAX is set to have them (float64 by
     `jax_enable_x64`). A `state_dict` does not say of an `nn.RNN` whether it is of tanh or relu: the model does. Each of
     PyTorch's two biases takes its own step in training, and so their sum twice that of our one.
 
-    Raises `ValueError` if a tensor is missing, left over or of another shape, `TypeError` if the model has other
-    layers, `ImportError` if a package is missing.
+    Raises `ValueError` if a tensor is missing, left over, of another shape or of integers, `TypeError` if the model has
+    other layers, `ImportError` if torch is missing.
 
     Example:
         >>> from rnnjax import interop
@@ -65,7 +70,7 @@ def load(state_dict: Mapping[str, Any] | Location, model: Cell, *, prefix: str |
 def dump(
     params: Params, model: Cell, *, prefix: str | tuple[str, ...] = "", bias: bool = True
 ) -> dict[str, Shaped[np.ndarray, "..."]]:
-    """The `state_dict`, as NumPy arrays, of the PyTorch module that computes what `model` does with `params`.
+    """The `state_dict`, as NumPy arrays, of the PyTorch module with the weights of `model`, which are all it holds.
 
     Of PyTorch's two biases bias_ih holds our b, and bias_hh zeros (of a GRU, [0 0 d]), so that `load` gives back the
     same params. A cell of one step is an `nn.LSTMCell` (or its like), a cell over whole sequences an `nn.LSTM`.
@@ -84,7 +89,8 @@ def dump(
         >>> list(weights)[:4], weights["weight_ih_l0_reverse"].shape
         (['weight_ih_l0', 'weight_hh_l0', 'bias_ih_l0', 'bias_hh_l0'], (16, 3))
 
-    `module.load_state_dict({key: torch.from_numpy(w) for key, w in weights.items()})` takes them.
+    `module.load_state_dict({key: torch.from_numpy(w) for key, w in weights.items()})` takes them; of bfloat16, which
+    `from_numpy` does not know, `torch.from_numpy(w.astype("float32"))`, which the module casts back.
     """
     where = "interop.torch.dump"
     fits(where, model, params)
@@ -118,7 +124,7 @@ def _taken(where, state, start, wanted, bias):
         if name in BIASES and not bias:
             found[name] = np.zeros(shape, next(iter(found.values())).dtype)
         elif size(state.get(key)) == shape:
-            found[name] = array(state[key])
+            found[name] = floating(where, key, array(state[key]))
         else:
             came = size(state[key]) if key in state else "missing"
             raise ValueError(

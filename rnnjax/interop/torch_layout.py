@@ -1,7 +1,5 @@
 """How PyTorch names, orders and shapes the weights of a module, and ours in it."""
 
-import itertools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -12,7 +10,7 @@ from rnnjax.cells.gru import GRUParams
 from rnnjax.cells.lstm import LSTMParams
 from rnnjax.cells.projected import ProjectedParams
 from rnnjax.cells.stateless import DenseParams
-from rnnjax.interop.layers import layers
+from rnnjax.interop.layers import layers, parts
 
 GATES = {RNNParams: 1, GRUParams: 3, LSTMParams: 4, ProjectedParams: 4}
 NAMES = {
@@ -27,17 +25,18 @@ BIASES = "bias_ih", "bias_hh", "bias"
 
 def modules(where, model, params, prefix):
     """Pairs of a prefix and a module: its layers in order, each the params of one direction or of two."""
-    found = layers(model, params)
+    found = layers(where, model, params)
     for ways in found:
         if not all(map(_known, ways)) or len({str(jax.tree.map(np.shape, own)) for own in ways}) > 1:
             raise TypeError(
                 f"{where}: the model's layers must be rnn, lstm, projected_lstm, gru, dense or embed, alike both ways, "
                 f"but one is {', '.join(str(jax.tree.map(kind, own)) for own in ways)}. Convert such by themselves."
             )
-    made = [list(group) for _, group in itertools.groupby(found, _module(itertools.count()))]
     prefixes = (prefix,) if isinstance(prefix, str) else tuple(prefix)
-    if len(prefixes) != len(made):
-        names = ", ".join(NAMES.get(type(module[0][0]), "nn.Embedding") for module in made)
+    choices = _in_a_row(found), _by_parts(where, model, params), [[ways] for ways in found]
+    made = next((made for made in choices if len(made) == len(prefixes)), None)
+    if made is None:
+        names = ", ".join(NAMES.get(type(module[0][0]), "nn.Embedding") for module in choices[0])
         raise ValueError(
             f"{where}: prefix must name each module of the model ({names}), but prefix is {prefix!r}. "
             "Give a tuple of as many."
@@ -93,11 +92,30 @@ def _known(own):
     return own.W.ndim == 2 and own.U.shape[1] == own.W.shape[1] == GATES[type(own)] * m
 
 
-def _module(count):
-    """What layers of one module share."""
+def _in_a_row(found):
+    """Modules of as many layers as can be."""
+    made = []
+    for ways in found:
+        if made and _follows(made[-1][-1], ways):
+            made[-1].append(ways)
+        else:
+            made.append([ways])
+    return made
 
-    def key(ways):
-        first = ways[0]
-        return (type(first), len(ways), first.U.shape) if type(first) in GATES else next(count)
 
-    return key
+def _follows(before, ways):
+    """Whether a layer can be of the module of the one before: of its kind, and fed by its outputs."""
+    last, first = before[0], ways[0]
+    if type(first) not in GATES or type(first) is not type(last):
+        return False
+    return (len(ways), first.U.shape) == (len(before), last.U.shape) and first.W.shape[0] == len(before) * last.U.shape[
+        0
+    ]
+
+
+def _by_parts(where, model, params):
+    """The same of each part of a stack by itself."""
+    found = parts(model)
+    if type(params) is not tuple or len(found) != len(params) or any(part.each is None for part in found):
+        return []
+    return [module for part, own in zip(found, params) for module in _in_a_row(layers(where, part, own))]

@@ -19,7 +19,7 @@ def curve(path, metrics, *, unit: str, loss_unit: str, title: str = "", baseline
         baselines: horizontal lines to compare `valid` with, `{label: value}`.
     """
     panels = 1 if unit == loss_unit else 2
-    figure = Figure(figsize=(8 if panels == 1 else 10, 4.8 if panels == 1 else 4), dpi=150, layout="constrained")
+    figure = Figure(figsize=(8 if panels == 1 else 11, 5), dpi=150, layout="constrained")
     FigureCanvasAgg(figure)
     figure.suptitle(title, fontsize="medium")
     for panel, label in enumerate((loss_unit, unit)[2 - panels :]):
@@ -45,6 +45,6 @@ def lines(axes, metrics, keys, baselines):
         low, high = min(shown), max(shown)
         room = 0.05 * (high - low) or 0.1
         axes.set_ylim(low - room, high + room)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="upper center", bbox_to_anchor=(0.5, -0.15), fontsize="small")
     axes.grid(alpha=0.3)
     axes.spines[["top", "right"]].set_visible(False)

@@ -19,6 +19,7 @@ class Recurrent(nn.Module):
         cell: a cell of one step, which `loop` runs, or a model over whole sequences. For another loop with options
             give `scan(cell, loop, **options)`.
         num_feature_axes: how many axes one step of one sequence has: 0 for the tokens of `embed`, 3 for colour images.
+            Of a pytree of inputs it is that of the array with the most.
         time_major, return_carry, reverse, keep_order: as of `nn.RNN`, here or in the call.
         deterministic: dropout is silent. Otherwise a random cell needs a key, `rngs={"dropout": key}`, in `apply`.
 

@@ -17,7 +17,8 @@ def cell(flax_cell: nnx.Module | Callable[..., nnx.Module]) -> Cell:
             `functools.partial(nnx.LSTMCell, 3, 4)`, which `init` calls with `rngs=nnx.Rngs(key)`.
 
     Params are the nested dict of its `nnx.Param`s (`nnx.update(flax_cell, params)` takes them back), the state is its
-    carry. Raises `TypeError` for a cell with other variables than params, for these change from step to step.
+    carry. The same way to make one gives the same `Cell`; a cell that is there gives a new one with each call, of its
+    structure then. Raises `TypeError` for a cell with other variables than params, for these change from step to step.
 
         >>> from functools import partial
         >>> from flax import nnx
@@ -26,12 +27,11 @@ def cell(flax_cell: nnx.Module | Callable[..., nnx.Module]) -> Cell:
         >>> params = gru.init(jax.random.key(0))
         >>> h, ys = rnnjax.scan(gru, rnnjax.checkpointed).step(params, gru.start(params), jnp.ones((7, 3)))
         >>> gru, ys.shape
-        (nnx.cell(GRUCell), (7, 4))
+        (nnx.cell(GRUCell(3, 4)), (7, 4))
     """
-    return _cell(alike(flax_cell))
+    return _cell(flax_cell) if isinstance(flax_cell, nnx.Module) else _remembered(alike(flax_cell))
 
 
-@functools.lru_cache(maxsize=4096)
 def _cell(flax_cell):
     def made(key):
         return flax_cell if isinstance(flax_cell, nnx.Module) else flax_cell(rngs=nnx.Rngs(key))
@@ -58,4 +58,8 @@ def _cell(flax_cell):
     def step(params, carry, x):
         return nnx.merge(graph, params)(carry, x)
 
-    return Cell(init, start, step, name=f"nnx.cell({type(module).__name__})")
+    sizes = [str(getattr(module, name)) for name in ("in_features", "hidden_features") if hasattr(module, name)]
+    return Cell(init, start, step, name=f"nnx.cell({type(module).__name__}({', '.join(sizes)}))")
+
+
+_remembered = functools.lru_cache(maxsize=4096)(_cell)

@@ -18,6 +18,7 @@ class Recurrent(nnx.Module):
         cell: a cell of one step, which `loop` runs, or a model over whole sequences. For another loop with options
             give `scan(cell, loop, **options)`.
         num_feature_axes: how many axes one step of one sequence has: 0 for the tokens of `embed`, 3 for colour images.
+            Of a pytree of inputs it is that of the array with the most.
         time_major, return_carry, reverse, keep_order: as of `nnx.RNN`, here or in the call.
         deterministic: dropout is silent, as after `module.eval()`; `module.train()` turns it on, as of `nnx.Dropout`.
         params: the params of `cell`, as from `load`.

@@ -1,10 +1,9 @@
 """Weights of Flax NNX, both ways."""
 
-import jax
 from flax import nnx
 
+import rnnjax.interop.flax_weights as flax_weights
 from rnnjax.cell import Cell
-from rnnjax.interop import flax_weights
 from rnnjax.types import Params
 
 
@@ -15,9 +14,11 @@ def load(flax_cell: nnx.Module | nnx.State, model: Cell) -> Params:
         flax_cell: the cell, an `nnx.RNN` of one, an `nnx.Bidirectional` of two; or the `nnx.State` of one of these.
         model: `lstm(n, m)`, `gru(n, m)`, or `rnn(n, m, activation)`, run over time or not; or `bidirectional`.
 
-    Dtypes stay as they are. `nnx.GRUCell` has no bias in its reset: `d` is 0. Raises `TypeError` for another kind, for
-    a missing array or one too many, and `ValueError` for another shape, and for a cell of other equations
-    (`residual=True`, or another `gate_fn`): run that as it is, as `cell(flax_cell)`.
+    Dtypes stay as they are. `nnx.GRUCell` has no bias in its reset: `d` is 0. A cell with `residual=True`, another
+    `gate_fn`, or, of an LSTM or a GRU, another `activation_fn` has other equations, and runs as it is, as
+    `cell(flax_cell)`; an `nnx.State` does not say so. What runs the cell, as `RNN(reverse=True)` or
+    `Bidirectional(merge_fn=...)`, is the model's to say. Raises `TypeError` if the model is none of these, and
+    `ValueError` if an array is missing, left over or of another shape, and for a cell of other equations.
 
         >>> from flax import nnx
         >>> from rnnjax.interop.nnx import dump, load
@@ -25,22 +26,21 @@ def load(flax_cell: nnx.Module | nnx.State, model: Cell) -> Params:
         >>> params = load(lstm, rnnjax.lstm(3, 4))
         >>> bool((params.U[:, 4:8] == lstm.hf.kernel[...]).all())
         True
-        >>> dump(params._replace(b=params.b + 1), lstm)
+        >>> dump(params._replace(b=params.b + 1), rnnjax.lstm(3, 4), lstm)
         >>> print(lstm.ho.bias[...])
         [1. 1. 1. 1.]
     """
     _plain("nnx.load", flax_cell)
-    like = jax.eval_shape(model.init, jax.random.key(0))
-    return flax_weights.load("nnx.load", _arrays(flax_cell), like)
+    return flax_weights.load("nnx.load", _arrays(flax_cell), model)
 
 
-def dump(params: Params, flax_cell: nnx.Module) -> None:
+def dump(params: Params, model: Cell, flax_cell: nnx.Module) -> None:
     """Write the params of a model into Flax's cell, or what holds it: the inverse of `load`, which shows it.
 
     Raises as `load` does, before anything is changed, and `ValueError` for a `d` other than 0 into `nnx.GRUCell`.
     """
     _plain("nnx.dump", flax_cell)
-    nnx.update(flax_cell, flax_weights.dump("nnx.dump", params, _arrays(flax_cell)))
+    nnx.update(flax_cell, flax_weights.dump("nnx.dump", params, _arrays(flax_cell), model))
 
 
 def _arrays(flax_cell):
