@@ -47,7 +47,7 @@ text = rnnjax.batch(judged, B)
 optimizer = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(5e-3))
 step, training = update(rnnjax.bptt(text), optimizer), begin(text, optimizer, jax.random.key(0))
 taught = windows(train, batch=B, length=length)
-for k in range(100 if SMALL else 600):
+for k in range(80 if SMALL else 600):
     training, metrics = step(training, taught.at(k))  # the state is carried on in training
 params = training.params
 
@@ -68,7 +68,7 @@ assert carried < float(fresh.mean()) - 0.02, "what came before the window is of 
 # a window flows back one step only).
 
 # %%
-sizes = [1, 4, 16, 64] if SMALL else [1, 2, 4, 8, 16, 32, 64, 128]
+sizes = [1, 16] if SMALL else [1, 2, 4, 8, 16, 32, 64, 128]
 
 
 def flat(tree):
@@ -94,7 +94,9 @@ for w, (angle, ratio) in zip(sizes, ends):
     print(f"end to end, window {w:3d}: {angle:5.1f} degrees off, {ratio:.2f} times as long")
 for w, (angle, ratio) in zip(sizes, sliding):
     print(f"stride 1,   window {w:3d}: {angle:5.1f} degrees off, {ratio:.2f} times as long")
-assert ends[0, 0] > 20 and ends[-1, 0] < 0.5 * ends[0, 0], "a longer window, less bias"
+assert ends[0, 0] > 15 and (np.diff(ends[:, 0]) < 0).all(), "a longer window, less bias"
+assert (sliding[1:, 0] < 0.9 * ends[1 : len(sliding), 0]).all(), "and still less if every loss has the whole window"
+assert (ends[:, 1] < 1).all(), "what is left out makes the gradient shorter here"
 
 # %% [markdown]
 # ## The memory
@@ -112,11 +114,12 @@ def temporary(word):
     return compiled.memory_analysis().temp_size_in_bytes / 2**20
 
 
-spans = [16, 128, 1024] if SMALL else [16, 64, 256, 1024]
+spans = [16, 256] if SMALL else [16, 64, 256, 1024]
 memory = [temporary(rnnjax.tbptt(text, window=w)) for w in spans]
 whole = temporary(rnnjax.bptt(text))
 print("MiB ", *(f"window {w}: {used:.2f}," for w, used in zip(spans, memory)), f"bptt over {long}: {whole:.2f}")
-assert memory[0] < memory[-1] < whole and whole > 10 * memory[0]
+each = np.array([*memory, whole]) / [*spans, long]
+assert each.max() < 1.3 * each.min(), "in proportion to the window"
 
 # %% [markdown]
 # ## What a window cannot learn
@@ -126,7 +129,7 @@ assert memory[0] < memory[-1] < whole and whole > 10 * memory[0]
 # the answer (`stride=11` divides 22); shorter ones than 21 see neither bit.
 
 # %%
-lag, updates = 20, 500 if SMALL else 800
+lag, updates = 20, 400 if SMALL else 800
 compare = [20, 22] if SMALL else [11, 16, 20, 21, 22]
 seeds = [0] if SMALL else [0, 1, 2]
 
@@ -170,23 +173,26 @@ for w, found in zip(compare, shares):
 figure, (left, middle, last) = plt.subplots(1, 3, figsize=(13, 4), layout="constrained")
 left.plot(sizes, ends[:, 0], "o-", color="#D55E00", label="windows end to end")
 left.plot(sizes[: len(sliding)], sliding[:, 0], "s-", color="#0072B2", label="stride 1")
-left.set(
-    xscale="log", xlabel="window $w$ (steps)", ylabel="angle to the exact gradient (degrees)", title="bias, on text"
-)
-left.set(ylim=(0, None))
+left.set_xscale("log", base=2)
+left.set_xticks(sizes, sizes)
+left.set(xlabel="window $w$ (steps)", ylabel="angle to the exact gradient (degrees)", title="bias, on text", ylim=0)
 left.legend(frameon=False, fontsize="small")
-middle.loglog(spans, memory, "o-", color="#009E73", label="truncated")
+middle.plot(spans, memory, "o-", color="#009E73", label="truncated")
 middle.axhline(whole, color="#555555", ls="--", label=f"BPTT over {long} steps")
+middle.set_xscale("log", base=2)
+middle.set_yscale("log")
+middle.set_xticks(spans, spans)
 middle.set(xlabel="window $w$ (steps)", ylabel="temporary memory (MiB)", title="memory")
-middle.legend(frameon=False, fontsize="small", loc="upper left", bbox_to_anchor=(0, 0.92))
+middle.legend(frameon=False, fontsize="small", loc="lower right")
 for w, found in zip(compare, shares):
     last.plot([w] * len(found), found, "o", color="#CC79A7")
 last.axvline(lag + 0.5, color="#555555", ls="--", lw=1, label="the second bit comes into the window")
 last.axhline(0.5, color="#555555", ls=":", lw=1, label="chance")
+last.set_xticks(compare)
 last.set(
     xlabel="window $w$ (steps)", ylabel="share of right answers", title=f"delayed XOR, lag {lag}", ylim=(0.4, 1.05)
 )
-last.legend(frameon=False, fontsize="small", loc="center left")
+_ = last.legend(frameon=False, fontsize="small", loc="center left")
 
 # %% [markdown]
 # **A window costs memory in proportion to its length and bends the gradient the less the longer it is; what lies wholly
