@@ -4,13 +4,12 @@
 
 Four loops over the same training take turns in one process, each for a block of steps that ends by waiting for the
 last: the update alone on one window; `fit` with its windows and restarts; that with all that `learn` does beside
-(reading metrics one step late, logging, asking for Ctrl-C), off a terminal and with a progress bar on one.
-`learn` keeps its loop to itself, so `told` says it again: keep the two alike.
+(reading metrics one step late, logging, asking for Ctrl-C), off a terminal and with a progress bar on one: its own
+loop, `told`, but for checkpoints and evaluations.
 """
 
 import io
 import itertools
-import math
 import tempfile
 import time
 from pathlib import Path
@@ -25,7 +24,6 @@ from benchmarks.timing import interleaved, least, ratio, typical
 from rnnjax.tasks import kept, language, learn
 from rnnjax.train import begin, fit, update
 from rnnjax.train.interrupt import interruptible
-from rnnjax.train.progress import progress
 
 CONFIGS = {
     "defaults": language.Config(),
@@ -39,31 +37,6 @@ def bare(one_step, training, batch):
     while True:
         training, metrics = one_step(training, batch)
         yield training, metrics
-
-
-def told(recipe, run, loop, console):
-    """The loop of `learn` around `fit`, but for checkpoints and evaluations: a function `block` of so many steps."""
-    done = itertools.count(1)
-
-    def block(steps):
-        def tell(step, metrics):
-            loss = recipe.scale * float(metrics.loss)
-            assert math.isfinite(loss)
-            advance(bits=loss)
-            if step % 10 == 0:
-                run.log(step=step, train=loss, gradient=float(metrics.gradient))
-
-        waiting = []
-        with interruptible() as interrupted, progress(console, steps) as advance:
-            for training, metrics in itertools.islice(loop, steps):  # noqa: B007
-                stop = interrupted()
-                waiting.append((next(done), metrics))
-                while len(waiting) > (0 if stop else 1):
-                    tell(*waiting.pop(0))
-            tell(*waiting.pop())
-        jax.block_until_ready(training)
-
-    return block
 
 
 def plain(loop):
@@ -80,20 +53,25 @@ def measure(config, folder, rounds, steps):
     """Seconds a step of each loop, a list a round; and seconds of a checkpoint, an evaluation and a curve."""
     run, recipe = kept.create(folder, "language", config)
     training = begin(recipe, recipe.optimizer, jax.random.key(config.seed))
-    one_step = update(recipe.gradient, recipe.optimizer)
+    one_step = update(recipe.gradient, recipe.optimizer, skip=True)
+    run.config["options"] |= {"steps": ENDLESS, "every": ENDLESS}
+
+    def copy():
+        return jax.tree.map(lambda x: x + 0, training)
 
     def fitted():
-        copy = jax.tree.map(lambda x: x + 0, training)
-        return fit(one_step, copy, lambda step: (recipe.batch_at(step),), ENDLESS, restart=recipe.restart)
+        return fit(one_step, copy(), lambda step: (recipe.batch_at(step),), ENDLESS, restart=recipe.restart)
+
+    def told(console):
+        with interruptible() as interrupted:
+            yield from learn.told(run, recipe, one_step, copy(), console, interrupted, learn.clock(run))
 
     dumb, terminal = (Console(file=io.StringIO(), force_terminal=on) for on in (False, True))
     blocks = {
-        "the update alone": plain(
-            bare(one_step, jax.tree.map(lambda x: x + 0, training), jax.device_put(recipe.batch_at(0)))
-        ),
+        "the update alone": plain(bare(one_step, copy(), jax.device_put(recipe.batch_at(0)))),
         "fit, windows and restarts": plain(fitted()),
-        "the whole loop": told(recipe, run, fitted(), dumb),
-        "the whole loop with its bar": told(recipe, run, fitted(), terminal),
+        "the whole loop": plain(told(dumb)),
+        "the whole loop with its bar": plain(told(terminal)),
     }
 
     def turn(block):

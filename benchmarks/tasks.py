@@ -16,6 +16,7 @@ import tyro
 
 from benchmarks.report import RESULTS, table
 from rnnjax.tasks import kept
+from rnnjax.tasks.asked import module
 from rnnjax.train.run import Run
 
 KEPT = RESULTS / "tasks"
@@ -42,7 +43,7 @@ def keep(path: Path) -> None:
     """Keep what a finished run has reached."""
     run = Run(path)
     result = json.loads((path / "result.json").read_text())
-    asked, usual = kept.options(run), kept.module(result["task"]).Config()
+    asked, usual = kept.options(run), module(result["task"]).Config()
     if run.checkpoints.latest != asked.steps:
         raise SystemExit(f"tasks: a run must be finished, but {path} is at step {run.checkpoints.latest}. Train it on.")
     options = {f.name: getattr(asked, f.name) for f in dataclasses.fields(asked)}

@@ -118,19 +118,20 @@ for _ in range(60 if SMALL else 200):
 grid = np.linspace(0, 0.99, 100)
 losses = np.array([loss(jnp.array([value])) for value in grid])
 best = grid[losses.argmin()]
+assert 0.05 < best < 0.95, "some averaging is best"
 assert abs(path[-1][0] - best) < 0.02, "gradient descent finds the decay that a search finds"
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.5), layout="constrained")
 left.plot(xs, color="#555555", lw=1, label="$x_t$")
 for k, decay in enumerate(np.asarray(params)):
-    left.plot(ys[:, k], label=f"$h_t$, $a = {decay:.2f}$")
-left.set(xlabel="step $t$", title="one cell, three decays")
+    left.plot(ys[:, k], color=["#0072B2", "#D55E00", "#009E73"][k], label=f"$h_t$, $a = {decay:.2f}$")
+left.set(xlabel="step $t$", ylabel="value", title="one cell, three decays")
 left.legend(frameon=False, fontsize="small")
 right.plot(grid, losses, color="#555555", label="by search")
 right.plot(*zip(*path), ".", color="#D55E00", label="by gradient descent through the scan")
 right.set(xlabel="decay $a$", ylabel="mean squared error of the next value", title=f"the best decay is {best:.2f}")
-right.legend(frameon=False, fontsize="small")
+_ = right.legend(frameon=False, fontsize="small")
 
 # %% [markdown]
 # **A cell is one pure function of a step; everything else, the gradient too, is made around it.**

@@ -78,8 +78,8 @@ norms = gradient_flow(linear, params._replace(U=U), jnp.zeros(m), jnp.zeros((400
 assert radius < 1 < largest
 assert np.isclose(norms[1], largest) and norms.max() > largest, "it grows first"
 assert np.isclose(slope(norms, 200), np.log(radius), atol=2e-3), "and falls as the spectral radius says"
-print(f"σ₁ = {largest:.3f}, ρ = {radius:.3f}: the norm is {norms[1]:.3f} at lag 1, at most {norms.max():.3f} (lag "
-      f"{norms.argmax()}), {norms[-1]:.1e} at lag 400; slope {slope(norms, 200):+.4f}, log ρ = {np.log(radius):+.4f}")  # fmt: skip
+print(f"σ₁ = {largest:.3f}, ρ = {radius:.3f}, log ρ = {np.log(radius):+.4f}, slope {slope(norms, 200):+.4f}")
+print(f"norm {norms[1]:.3f} at lag 1, at most {norms.max():.3f} (lag {norms.argmax()}), {norms[-1]:.1e} at lag 400")
 
 # %% [markdown]
 # ## With tanh

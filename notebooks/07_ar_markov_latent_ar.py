@@ -215,4 +215,5 @@ right.legend(frameon=False, fontsize="small", ncols=2, loc="upper left")
 # invented autoregression for these very numbers; Weigend, Huberman & Rumelhart 1990,
 # [Predicting the future: a connectionist approach](https://doi.org/10.1142/S0129065790000102); Bengio et al. 2015,
 # [Scheduled sampling](https://arxiv.org/abs/1506.03099), on the gap between teacher forcing and free running
-# (`rnnjax train forecast --teacher 0.75`). Next: notebook 8.
+# (`rnnjax train forecast --teacher 0.75`). Next:
+# [bidirectional and deep](08_bidirectional_and_deep.ipynb).

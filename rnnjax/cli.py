@@ -9,7 +9,9 @@ from contextlib import redirect_stderr
 import tyro
 from rich.console import Console
 
-from rnnjax.commands import STOPPED, Eval, Sample, train
+from rnnjax.commands.evaluate import Eval
+from rnnjax.commands.sample import Sample
+from rnnjax.commands.train import STOPPED, train
 from rnnjax.inspect import Inspect
 from rnnjax.tasks import TASKS
 

@@ -10,7 +10,8 @@ import jax
 import jax.numpy as jnp
 import pytest
 
-from rnnjax import cli, commands
+from rnnjax import cli
+from rnnjax.commands.train import Train
 
 README = (Path(__file__).parent.parent / "README.md").read_text()
 
@@ -45,7 +46,7 @@ def test_every_command_can_be_read(line):
     if words[start].startswith("benchmarks."):
         assert (Path(__file__).parent.parent / f"{words[start].replace('.', '/')}.py").exists()
     elif words[start].endswith("rnnjax"):
-        assert isinstance(cli.parse(words[start + 1 :]), (commands.Train, *list(cli.COMMANDS.values())[1:]))
+        assert isinstance(cli.parse(words[start + 1 :]), (Train, *list(cli.COMMANDS.values())[1:]))
 
 
 def test_every_file_it_links_exists():

@@ -110,3 +110,20 @@ def test_shard_map(name):
 
     specs = dict(in_specs=(P(), P(None, "data")), out_specs=(P(), P(), P("data")))
     same(jax.device_get(jax.jit(jax.shard_map(own, mesh=mesh, **specs))(*problem(name))), trained(name), **EXACT)
+
+
+@pytest.mark.parametrize("loop", [r.deferred, r.rolled], ids=["deferred", "rolled"])
+@pytest.mark.parametrize("constructor", [r.lstm, r.gru, r.rnn], ids=["lstm", "gru", "rnn"])
+def test_units_across_devices(constructor, loop):
+    """Params that lie by their columns, streams and units of the states across two axes: what one device gives."""
+    model = r.batch(r.with_loss(r.stack(r.scan(constructor(n, m), loop), r.dense(m, 2)), squared), B)
+    params, xs = params_of(model), (jnp.asarray(inputs(T, B, n)), jnp.asarray(inputs(T, B, 2, seed=7)))
+
+    def run(params, xs):
+        return r.bptt(model)(params, model.start(params), xs)
+
+    expected = jax.device_get(jax.jit(run)(params, xs))
+    with jax.set_mesh(jax.make_mesh((4, 2), ("data", "model"), axis_types=(AxisType.Auto,) * 2)):
+        spread = jax.tree.map(lambda p: laid(p, *[None] * (p.ndim - 1), "model"), params)
+        out = jax.device_get(jax.jit(run)(spread, laid(xs, None, "data")))
+    same(out, expected, **EXACT)

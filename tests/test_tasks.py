@@ -14,6 +14,7 @@ import pytest
 
 from rnnjax.cli import main
 from rnnjax.tasks import TASKS, kept, zaremba
+from rnnjax.tasks.asked import module
 from rnnjax.tasks.recipe import mean, shuffled, whole
 from rnnjax.train.run import Run
 
@@ -47,13 +48,13 @@ def test_smoke(task, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("task", TASKS)
 def test_a_recipe_is_a_page_and_every_option_says_what_it_is(task):
-    module = kept.module(task)
-    assert len(Path(module.__file__).read_text().splitlines()) <= 150
-    asked = module.Config(**module.SMOKE)
-    assert asked != module.Config()
+    page = module(task)
+    assert len(Path(page.__file__).read_text().splitlines()) <= 150
+    asked = page.Config(**page.SMOKE)
+    assert asked != page.Config()
     for field in dataclasses.fields(asked):
         assert not isinstance(getattr(asked, field.name), tuple), "JSON would make a list of it"
-    assert module.Config.__doc__.count(".") >= 1
+    assert page.Config.__doc__.count(".") >= 1
 
 
 def test_shuffled_gives_each_once_an_epoch_in_another_order():
@@ -134,7 +135,7 @@ def test_zaremba_perplexity_is_that_of_every_word_but_the_first(tmp_path):
 
 @pytest.mark.parametrize("size", ["zaremba_medium", "zaremba_large"])
 def test_zaremba_with_dropout_is_noisy_in_training_only(tmp_path, size):
-    config = dataclasses.replace(kept.module(size).Config(), **vars(small(tmp_path)) | dict(dropout=0.5))
+    config = dataclasses.replace(module(size).Config(), **vars(small(tmp_path)) | dict(dropout=0.5))
     recipe = zaremba.recipe(config)
     params = recipe.init(jax.random.key(0))
     assert recipe.measure(params, "valid") == recipe.measure(params, "valid")

@@ -10,6 +10,7 @@ import rnnjax as r
 from rnnjax.data import TAGS, Parts, Reading
 from rnnjax.data.treebanks import TEST, VALID
 from rnnjax.tasks import aligned, blank, filled, gaps, hanja, kept, ngram, tagging
+from rnnjax.tasks.asked import module
 from rnnjax.tasks.recipe import mean
 from rnnjax.train import begin, fit, update
 from tests.real_data import installed
@@ -337,7 +338,7 @@ def test_gap_at_the_right_place(text):
 @pytest.mark.parametrize("task", ["hanja", "blank"])
 def test_run_is_kept(task, tmp_path):
     """A run refuses data that are not those it began with, and is found again as it was."""
-    options = kept.module(task).Config(**kept.module(task).SMOKE)
+    options = module(task).Config(**kept.module(task).SMOKE)
     run, recipe = kept.create(tmp_path / "run", task, options)
     assert kept.reopen(run).about == recipe.about
     run.config["digest"] = "another"

@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Bool, Int, Shaped
 
+from rnnjax.data.alike import alike
 from rnnjax.data.finite import finite
 from rnnjax.types import Integers, Ragged
 
@@ -40,7 +41,7 @@ def pad(sequences: Ragged, length: int | None = None) -> tuple[Shaped[np.ndarray
                [0, 0, 0],
                [4, 0, 0]]), array([3, 0, 1], dtype=int32))
     """
-    arrays = _alike("pad", "sequences", sequences)
+    arrays = alike("pad", "sequences", sequences)
     lengths = np.array([len(a) for a in arrays], np.int32)
     longest = lengths.argmax()
     if length is not None and lengths[longest] > length:
@@ -93,14 +94,14 @@ def batches(
     for name, value, least in (("batch", batch, 1), ("buckets", buckets, 1), ("seed", seed, 0), ("epoch", epoch, 0)):
         if value < least:
             raise ValueError(f"batches: {name} must be at least {least}, but {name} is {value}. Use {least} or more.")
-    sequences = _alike("batches", "sequences", sequences)
+    sequences = alike("batches", "sequences", sequences)
     if len(targets) != len(sequences):
         raise ValueError(
             f"batches: every sequence needs a target, but targets holds {len(targets)} for {len(sequences)} sequences. "
             "Give one for each."
         )
     stepwise = isinstance(targets, list | tuple) and any(np.ndim(t) for t in targets)
-    targets = _alike("batches", "targets", targets) if stepwise else np.asarray(targets)
+    targets = alike("batches", "targets", targets) if stepwise else np.asarray(targets)
     for name, arrays in (("sequences", sequences), ("targets", targets if stepwise else [targets])):
         finite("batches", name, arrays)
     lengths = np.array([len(s) for s in sequences])
@@ -130,24 +131,3 @@ def _plan(lengths, batch, buckets, random):
         members = random.permutation(np.flatnonzero(bucket == k))
         plan += [(T, members[i : i + batch]) for i in range(0, len(members), batch)]
     return [plan[i] for i in random.permutation(len(plan))]
-
-
-def _alike(where, name, sequences) -> list[np.ndarray]:
-    arrays = [np.asarray(s) for s in sequences]
-    if not arrays:
-        raise ValueError(f"{where}: {name} must hold at least one, but {name} is empty. Give one or more.")
-    for i, a in enumerate(arrays):
-        if a.ndim < 1 or a.dtype.kind not in "biufc":
-            raise TypeError(
-                f"{where}: {name} must be numeric arrays with time leading, but {name}[{i}] is "
-                f"{a.dtype}{list(a.shape)}. Give each a time axis."
-            )
-    full = [a for a in arrays if len(a)] or arrays
-    features, dtype = full[0].shape[1:], np.result_type(*full)
-    for i, a in enumerate(arrays):
-        if len(a) and a.shape[1:] != features:
-            raise ValueError(
-                f"{where}: {name} must agree in their features, but {name}[{i}] has {list(a.shape[1:])} a step and an "
-                f"earlier one {list(features)}. Make them alike."
-            )
-    return [a.astype(dtype, copy=False) if len(a) else np.zeros((0, *features), dtype) for a in arrays]

@@ -103,5 +103,5 @@ def regular(*arrays):
 
 def flat(*arrays):
     """Whether to merge the rows of all times into one axis: XLA's CPU copies otherwise, other backends need not, and
-    there a batch may lie across devices where no type says so."""
-    return jax.default_backend() == "cpu" and regular(*arrays)
+    there, as on a mesh in force, a batch may lie across devices where no type says so, and would be gathered."""
+    return jax.default_backend() == "cpu" and jax.sharding.get_abstract_mesh().empty and regular(*arrays)

@@ -6,6 +6,7 @@ from typing import Any
 import jax
 
 from rnnjax.loops.equations import CARRIED, FIXED, GIVEN, Equations, alive, run
+from rnnjax.loops.gates import devices, gates
 from rnnjax.loops.rewrites import again, count, levels, products, splits, sums
 
 # JAX cannot map these, or cannot transpose their derivative once it has been mapped.
@@ -41,7 +42,7 @@ def trace(step: Callable, params: Any, state: Any, x: Any):
         return None
     first, second = len(jax.tree.leaves(params)), len(jax.tree.leaves((params, state)))
     closed, leaves, first, moving = settled(closed, leaves, first, second)
-    for rewrite in (None, products, splits, sums):
+    for rewrite in (None, products, splits, sums, *[gates] * (devices() > 1)):
         closed = again(closed, leaves, (first, second), rewrite)
     jaxpr = closed.jaxpr
     params, state, x = (jaxpr.invars[a:b] for a, b in ((0, first), (first, second), (second, None)))

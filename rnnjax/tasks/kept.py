@@ -2,7 +2,6 @@
 
 import contextlib
 import datetime
-import importlib
 import json
 import platform
 from dataclasses import asdict
@@ -14,26 +13,21 @@ import jax
 import rnnjax
 from rnnjax.cell import Cell
 from rnnjax.data import Vocabulary
-from rnnjax.tasks import TASKS, language
+from rnnjax.tasks import language
+from rnnjax.tasks.asked import asked, module
 from rnnjax.tasks.config import Config
 from rnnjax.tasks.options import Options
 from rnnjax.tasks.recipe import Recipe
-from rnnjax.train import begin
+from rnnjax.train import Training, begin
+from rnnjax.train.disk import replace
 from rnnjax.train.run import Run
 
 
-def module(name: str):
-    """The file of a task, with its `Config`, `SMOKE` and `recipe`."""
-    if name not in TASKS:
-        raise ValueError(f"train: the task must be one of {', '.join(TASKS)}, but it is {name}. Choose one.")
-    return importlib.import_module(f"rnnjax.tasks.{name}")
-
-
-def create(path, name: str, options: Options) -> tuple[Run, Recipe]:
+def create(path, name: str, options: Options, *, say=None) -> tuple[Run, Recipe]:
     """A new run of a task in the folder `path`, its data read."""
-    recipe, plain = module(name).recipe(options), asdict(options)
+    recipe, plain = asked(name, options), asdict(options)
     paths = {key: str(Path(plain[key]).absolute()) for key in ("text", "data") if plain.get(key)}
-    return Run.create(path, {"task": name, "options": plain | paths, **recipe.fixed}), recipe
+    return Run.create(path, {"task": name, "options": plain | paths, **recipe.fixed}, say=say), recipe
 
 
 @contextlib.contextmanager
@@ -55,8 +49,8 @@ def options(run: Run) -> Options:
 
 def reopen(run: Run) -> Recipe:
     """The recipe of a run. Raises `ValueError` if its config is not as `create` wrote it, or its data have changed."""
-    asked = options(run)
-    recipe = module(run.config["task"]).recipe(asked)
+    config = options(run)
+    recipe = asked(run.config["task"], config)
     unchanged(run, recipe.fixed)
     return recipe
 
@@ -70,28 +64,30 @@ def unchanged(run: Run, fixed: dict) -> None:
             )
 
 
-def trained(run: Run, recipe: Recipe | language.Learner):
-    """The params of a run's newest checkpoint."""
+def trained(run: Run, recipe: Recipe | language.Learner, *, best: bool = False) -> Training:
+    """A run's newest checkpoint, or its best."""
     like = jax.eval_shape(lambda: begin(recipe, recipe.optimizer, jax.random.key(0)))  # costs no compiling
-    return run.checkpoints.load(like).params
+    return run.checkpoints.load(like, best=best)
 
 
-def language_model(where: str, run: Run) -> tuple[Cell, Vocabulary, object]:
+def language_model(where: str, run: Run, *, best: bool = False) -> tuple[Cell, Vocabulary, object]:
     """The network, vocabulary and trained params of a run of the task `language`, without its text."""
-    asked = cast(Config, options(run))
+    config = cast(Config, options(run))
     if run.config["task"] != "language":
         raise ValueError(f"{where}: the run must be of the task language, but it is of {run.config['task']}.")
     with understood(run):
         vocabulary = Vocabulary.from_json(run.config["vocabulary"])
-    return language.model(asked, len(vocabulary)), vocabulary, trained(run, language.learner(asked, len(vocabulary)))
+    training = trained(run, language.learner(config, len(vocabulary)), best=best)
+    return language.model(config, len(vocabulary)), vocabulary, training.params
 
 
-def result(run: Run, recipe: Recipe, params) -> dict:
+def result(run: Run, recipe: Recipe, training: Training) -> dict:
     """What came out, on the test part, and how."""
+    params = training.params
     return {
         "task": run.config["task"],
         "options": run.config["options"],
-        "step": run.checkpoints.latest,
+        "step": int(training.step),
         "model": recipe.model,
         "params": sum(p.size for p in jax.tree.leaves(params)),
         "unit": recipe.unit,
@@ -106,8 +102,8 @@ def result(run: Run, recipe: Recipe, params) -> dict:
     }
 
 
-def finish(run: Run, recipe: Recipe, params) -> dict:
+def finish(run: Run, recipe: Recipe, training: Training) -> dict:
     """The result of a run at its last step, kept in its result.json."""
-    found = result(run, recipe, params)
-    (run.path / "result.json").write_text(json.dumps(found, indent=2) + "\n")
+    found = result(run, recipe, training)
+    replace(run.path / "result.json", json.dumps(found, indent=2) + "\n")
     return found

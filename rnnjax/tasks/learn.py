@@ -2,15 +2,22 @@
 
 import contextlib
 import math
+import shlex
 import time
 
 import jax
 from rich.console import Console
 
+from rnnjax.tasks.options import Options
 from rnnjax.tasks.recipe import Recipe
+from rnnjax.tasks.watch import Watch, check_sound
 from rnnjax.train import begin, fit, update
 from rnnjax.train.curve import curve
+from rnnjax.train.disk import ready
+from rnnjax.train.feed import feed
 from rnnjax.train.interrupt import interruptible
+from rnnjax.train.leaves import size
+from rnnjax.train.processes import together
 from rnnjax.train.progress import progress
 from rnnjax.train.run import Run
 
@@ -21,49 +28,73 @@ def learn(run: Run, recipe: Recipe, console: Console) -> bool:
     Either way the run has a checkpoint of where it stopped, from which it goes on as if it had never stopped.
     """
     options = run.config["options"]
-    steps, every = options["steps"], options["every"]
+    steps, every, checkpoints = options["steps"], options["every"], run.checkpoints
+    checkpoints.keep = options.get("keep", Options.keep)
     training = begin(recipe, recipe.optimizer, jax.random.key(options["seed"]))
-    if run.checkpoints.latest is not None:
-        training = run.checkpoints.load(training)
-    run.rewind(int(training.step))
-    one_step = update(recipe.gradient, recipe.optimizer)
+    ready(run.path, (checkpoints.keep + 2) * size(training))
+    if checkpoints.latest is not None:
+        training = checkpoints.load(training)
+    start = int(training.step)
+    place = checkpoints.data(start).get("next_index", start) if start else 0
+    checkpoints.rewind(start)
+    run.rewind(start)
+    one_step = update(recipe.gradient, recipe.optimizer, skip=True)
     baselines = recipe.baselines("valid")
     introduce(console, recipe, training, steps, baselines)
-
-    def tell(done, metrics):
-        loss = recipe.scale * float(metrics.loss)
-        if not math.isfinite(loss):
-            raise ValueError(f"train: the loss must be finite, but at step {done} it is {loss}. Lower --lr or --clip.")
-        advance(**{recipe.loss_unit.partition(" ")[0]: loss})
-        if done % 10 == 0:
-            run.log(step=done, train=loss, gradient=float(metrics.gradient), seconds=seconds())
-
-    def seconds():
-        return round(time.time() - began, 1)
-
-    done, waiting, began = int(training.step), [], time.time() - run.seconds
-    with drawn(run, recipe, baselines), interruptible() as interrupted, progress(console, steps, done) as advance:
-        for training, metrics in fit(
-            one_step, training, lambda n: (recipe.batch_at(n),), steps, restart=recipe.restart
-        ):
-            done += 1
-            stop, measure = interrupted(), done % every == 0 or done == steps
-            waiting.append((done, metrics))
-            while len(waiting) > (0 if stop or measure else 1):  # the newest step is still running: tell the one before
-                tell(*waiting.pop(0))
+    seconds = clock(run)
+    with (
+        drawn(run, recipe, baselines),
+        feed(recipe.batch_at, steps, start=place) as batches,
+        interruptible() as asked,
+        contextlib.closing(told(run, recipe, one_step, training, batches, console, together(asked), seconds)) as loop,
+    ):
+        for done, training, stop in loop:
+            measure, score = done % every == 0 or done == steps, None
             if measure:
-                found = recipe.measure(training.params, "valid")
-                if not all(map(math.isfinite, found.values())):
-                    raise ValueError(
-                        f"train: what is measured must be finite, but at step {done} it is not. Lower --lr."
-                    )
-                console.print(f"step {done:,} of {steps:,}: {said(found)}, held out")
-                run.log(step=done, valid=found.pop(recipe.unit), seconds=seconds(), **found)
+                score = measured(run, recipe, training.params, done, console, seconds())
             if stop or measure:  # after the log, so that whatever a checkpoint has seen is in the metrics
-                run.checkpoints.save(training)
+                check_sound(run, done, training)
+                checkpoints.save(training, score=score, data=batches.get_state())
             if stop and done < steps:
-                return False
-    return True
+                break
+        checkpoints.wait()
+    if checkpoints.failed:
+        raise ValueError(
+            f"train: the last checkpoint must be kept, but {checkpoints.failed}. Free some space and go on from step "
+            f"{checkpoints.latest} with: rnnjax train --resume {shlex.quote(str(run.path))}"
+        )
+    return checkpoints.latest == steps
+
+
+def told(run, recipe, one_step, training, batches, console, interrupted, seconds):
+    """Train, and tell of every step while the next is under way: yields (step, training, whether to stop)."""
+    options, done, waiting = run.config["options"], int(training.step), []
+    steps, every = options["steps"], options["every"]
+    with progress(console, steps, done) as advance:
+        tell = Watch(run, recipe, advance, seconds)
+        for training, metrics in fit(one_step, training, lambda _: (next(batches),), steps, restart=recipe.restart):
+            done, stop = done + 1, interrupted()
+            waiting.append((done, metrics))
+            while len(waiting) > (0 if stop or done % every == 0 or done == steps else 1):
+                tell(*waiting.pop(0), training)
+            yield done, training, stop
+
+
+def measured(run, recipe, params, done, console, seconds):
+    """Measure on the held-out part, say and log it, and give the score."""
+    found = recipe.measure(params, "valid")
+    if not all(map(math.isfinite, found.values())):
+        raise ValueError(f"train: what is measured must be finite, but at step {done} it is not. Lower --lr.")
+    console.print(f"step {done:,} of {run.config['options']['steps']:,}: {said(found)}, held out")
+    score = found[recipe.unit] if recipe.better == "higher" else -found[recipe.unit]
+    run.log(step=done, valid=found.pop(recipe.unit), seconds=seconds, **found)
+    return score
+
+
+def clock(run: Run):
+    """How long the run has trained, in seconds: a function to ask."""
+    began = time.time() - run.seconds
+    return lambda: round(time.time() - began, 1)
 
 
 def said(found: dict[str, float]) -> str:
@@ -87,7 +118,11 @@ def drawn(run: Run, recipe: Recipe, baselines: dict[str, float]):
     try:
         yield
     finally:
-        curve(
-            run.path / "curve.png", run.metrics(), unit=recipe.unit, loss_unit=recipe.loss_unit, title=run.path.name,
-            baselines={f"{label}, held out": value for label, value in baselines.items()},
-        )  # fmt: skip
+        try:
+            curve(
+                run.path / "curve.png", run.metrics(), unit=recipe.unit, loss_unit=recipe.loss_unit,
+                title=run.path.name,
+                baselines={f"{label}, held out": value for label, value in baselines.items()},
+            )  # fmt: skip
+        except OSError as error:
+            run.say(f"the curve could not be written: {error}")

@@ -26,6 +26,14 @@ class Options:
     """Seed of everything random."""
     every: int = 250
     """Steps between evaluations and checkpoints."""
+    accumulate: int = 1
+    """Parts of a batch that take turns in memory before each update; all of them weigh alike."""
+    precision: Literal["float32", "bfloat16"] = "float32"
+    """What matrices are multiplied in; all else stays float32."""
+    keep: int = 2
+    """How many of the newest checkpoints are kept; the best is kept besides."""
+    nonfinite: Literal["stop", "skip"] = "stop"
+    """At a loss or gradient that is not finite: stop, or skip the step (ten in a row stop too)."""
 
     def __post_init__(self):
         hints = get_type_hints(type(self))
@@ -44,6 +52,15 @@ class Options:
                 raise ValueError(f"train: {name} must be {bound}, but {name} is {value}. Give {change}.")
             elif kind is float and not 0 <= value < top:
                 raise ValueError(f"train: {name} must be in [0, {top}), but {name} is {value}.")
+        if self.batch % self.accumulate:
+            raise ValueError(
+                f"train: accumulate must divide batch, but accumulate is {self.accumulate} and batch is {self.batch}."
+            )
+
+    @property
+    def micro(self) -> int:
+        """Sequences that are in memory at a time."""
+        return self.batch // self.accumulate
 
 
 def fits(value, kind) -> bool:

@@ -20,6 +20,7 @@ class Recipe(NamedTuple):
     - `init`: key -> params; `start`: params -> the state of training before step 0.
     - `gradient`: (params, state, batch, keep) -> (loss, gradients, state), as `bptt(cell)` or `whole(loss)`.
     - `batch_at`: step -> batch: a function of the step alone, so that a run that was stopped goes on exactly.
+    - `batch_axis`: which axis of the arrays of a batch is that of its sequences: 1 where time leads.
     - `measure`: (params, part) -> {unit: value, ...} on the part "valid" or "test", that of `unit` among them.
     - `baselines`: part -> {label: value} of simple models, in `unit`; `published`: {label: value} from the literature.
     - `scale`: what the loss is multiplied with where it is shown, in `loss_unit`.
@@ -37,6 +38,7 @@ class Recipe(NamedTuple):
     optimizer: optax.GradientTransformation
     batch_at: Callable
     measure: Callable
+    batch_axis: int = 0
     start: Callable = lambda params: ()
     baselines: Callable = lambda part: {}
     published: Mapping[str, float] = MappingProxyType({})

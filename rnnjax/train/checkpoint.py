@@ -1,9 +1,12 @@
 """A run's training on disk, by Orbax."""
 
-from pathlib import Path
+import os
+import re
+import sys
 
-import jax
-
+from rnnjax.train.leaves import again, plain, types
+from rnnjax.train.note import Broken, hold, noted
+from rnnjax.train.shelf import Shelf
 from rnnjax.train.update import Training
 from rnnjax.types import Location
 
@@ -13,77 +16,115 @@ except ImportError:
     from orbax.checkpoint.experimental import v1 as ocp
 
 
-class Checkpoints:
-    """The checkpoints of one run in `directory`, each a whole `Training`; the newest `keep` are kept.
+class Checkpoints(Shelf):
+    """The checkpoints of one run in `directory`, each a whole `Training`: the newest `keep`, and the best.
 
-    Orbax writes each to a temporary name first, so that a run killed while saving still has the one before.
+    A save goes on in the background once the arrays are copied, under a temporary name, so that a run killed while
+    saving still has the checkpoint before. Beside the arrays stand their sums, held against them when they are loaded.
+
+    Args:
+        keep: how many of the newest are kept; the one saved with the highest score is kept besides.
+        config: a digest of what was trained; a checkpoint of another is refused.
+        say: is told of a checkpoint that is broken or could not be written; by default on stderr.
     """
 
-    def __init__(self, directory: Location, *, keep: int = 2) -> None:
-        latest = ocp.training.preservation_policies.LatestN(keep)
-        self.orbax = ocp.training.Checkpointer(Path(directory).absolute(), preservation_policy=latest)  # pyright: ignore[reportArgumentType]
+    def __init__(self, directory: Location, *, keep: int = 2, config: str = "", say=None) -> None:
+        super().__init__(directory, keep)
+        self.config = config
+        self.say = say or (lambda text: print(text, file=sys.stderr))
+        self.failed: str | None = None
+        self._saving = None
 
-    def save(self, training: Training) -> None:
-        """Write `training` under its step, unless it is there already."""
+    def save(self, training: Training, *, score: float | None = None, data: dict | None = None) -> None:
+        """Begin to write `training` under its step, unless it is there already.
+
+        Args:
+            training: may be donated as soon as this returns.
+            score: how good it is; the highest is the best.
+            data: where in the data it stands, as JSON holds it; `data` gives it back.
+
+        What cannot be written is said when it is known, and stands in `failed` until a later save has worked.
+        """
+        self.wait()
         step = int(training.step)
-        if self.latest != step:
-            self.orbax.save(step, _plain(training), force=True)
+        if step in self.steps:
+            return
+        leaves = plain(training)
+        note = noted(leaves, config=self.config, score=score, data=data or {})
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            self._saving = step, ocp.save_async(self.path(step), leaves, custom_metadata=note)
+        except (OSError, ValueError, RuntimeError) as error:
+            self._fail(step, error)
+
+    def wait(self) -> None:
+        """Until what was begun is written, or has failed."""
+        (step, response), self._saving = self._saving or (None, None), None
+        if response is None:
+            return
+        try:
+            response.result()
+            self.failed = None
+            self.prune()
+        except (OSError, ValueError, RuntimeError) as error:
+            self._fail(step, error)
 
     @property
-    def latest(self) -> int | None:
-        """The step of the newest checkpoint."""
-        return self.orbax.latest and self.orbax.latest.step
+    def steps(self) -> list[int]:
+        """The steps of all checkpoints, the newest last, once what was begun is written."""
+        self.wait()
+        return super().steps
 
-    def load(self, like: Training) -> Training:
-        """The newest checkpoint, with the structure of `like`, which holds arrays or (`jax.eval_shape`) their types.
+    def load(self, like: Training, *, best: bool = False) -> Training:
+        """The newest checkpoint that is whole, or the best; the others that were tried are said to be broken.
 
-        Raises `ValueError` if there is none, or none that fits.
+        `like` gives its structure; it holds arrays or (`jax.eval_shape`) their types. Raises `ValueError` if there is
+        none, none that is whole, or if it is of another config or model.
         """
-        if self.latest is None:
+        steps = self.steps[::-1]
+        if not steps:
             raise ValueError(
-                f"Checkpoints: there must be a checkpoint to load, but {self.orbax.directory} has none. Train first."
+                f"Checkpoints: there must be a checkpoint to load, but {self.directory} has none. Train first."
             )
-        wanted, where = _plain(like), f"{self.orbax.directory}/{self.latest}"
-        try:
-            kept = self.orbax.metadata(self.latest).metadata
-            fits = [(x.shape, x.dtype) for x in wanted] == [(tuple(x.shape), x.dtype) for x in kept]
-            leaves = self.orbax.load(self.latest, wanted) if fits else None
-        except Exception as error:  # Orbax has many, with whole arrays in their messages
+        if best:
+            steps = sorted(steps, key=lambda step: step != self.best)
+        for step in steps:
+            try:
+                return self._load(step, like)
+            except Broken as error:
+                self.say(f"checkpoint {self.path(step)} is broken: {error}")
+        raise ValueError(
+            f"Checkpoints: a checkpoint must be whole, but of those in {self.directory} none is. "
+            "Restore its files, or train anew."
+        )
+
+    def close(self) -> None:
+        self.wait()
+
+    def _load(self, step, like):
+        where, note, wanted = self.path(step), self.note(step), plain(like)
+        if note and note["config"] != self.config:
             raise ValueError(
-                f"Checkpoints: a checkpoint must be whole, but {where} cannot be read ({type(error).__name__}). "
-                "Restore its files, or train anew."
-            ) from error
-        if not fits:
+                f"Checkpoints: a checkpoint must be of the config it is loaded for, but {where} is of another. "
+                "Restore config.json as it was, or train anew."
+            )
+        try:
+            kept = note.get("types") or types(ocp.metadata(where).metadata)
+            leaves = ocp.load(where, wanted) if kept == types(wanted) else None
+        except Exception as error:  # Orbax has many, with whole arrays in their messages
+            raise Broken(f"Orbax cannot read it ({type(error).__name__})") from error
+        if leaves is None:
             raise ValueError(
                 f"Checkpoints: a checkpoint must be of the model it is loaded for, but {where} has other arrays. "
                 "Build the model that was trained."
             )
-        return _like(like, leaves)
+        hold(note, leaves)
+        return again(like, leaves)
 
-    def close(self) -> None:
-        self.orbax.close()
-
-
-def _is_key(x):
-    return jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
-
-
-def _plain(training):
-    """Leaves in order, random keys as their numbers: a list, which any Orbax reads back without our classes."""
-    return [_placed(x) if isinstance(x, jax.ShapeDtypeStruct) else _numbers(x) for x in jax.tree.leaves(training)]
-
-
-def _numbers(x):
-    return jax.random.key_data(x) if _is_key(x) else x
-
-
-def _placed(kind):
-    """The type of an array to come, on the first device."""
-    kind = jax.eval_shape(_numbers, kind)
-    return jax.ShapeDtypeStruct(kind.shape, kind.dtype, sharding=jax.sharding.SingleDeviceSharding(jax.devices()[0]))
-
-
-def _like(training, leaves):
-    was, tree = jax.tree.flatten(training)
-    leaves = [jax.random.wrap_key_data(x) if _is_key(a) else x for a, x in zip(was, leaves, strict=True)]
-    return jax.tree.unflatten(tree, leaves)
+    def _fail(self, step, error):
+        """Say that a save failed, and forget it: what is on disk stays as it was."""
+        code = re.search(r"os_error_code='(\d+)'", str(error))  # of TensorStore, within a long message
+        reason = os.strerror(int(code[1])) if code else " ".join(str(error).split())
+        self.failed = f"the checkpoint of step {step:,} could not be written: {reason}"
+        self.say(self.failed)
+        self.sweep()

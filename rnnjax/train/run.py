@@ -1,9 +1,15 @@
 """A run on disk: `runs/NAME` with its config, metrics and checkpoints."""
 
+import hashlib
 import json
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 from rnnjax.train.checkpoint import Checkpoints
+from rnnjax.train.disk import append, replace
+
+CHANGEABLE = "keep", "nonfinite"  # options that change how a run is looked after, not what it computes
 
 
 class Run:
@@ -11,11 +17,14 @@ class Run:
 
     - `config.json`: what was asked for, written once;
     - `metrics.jsonl`: one JSON object a line, each with its `step`;
-    - `checkpoints/`: the newest trainings, by step;
+    - `checkpoints/`: the newest trainings and the best, by step;
+    - `bad/`: batches whose loss or gradient was not finite;
     - whatever else its task writes there, as `curve.png`.
+
+    `say` is told what goes wrong with them, and `board`, if there is one, every line of the metrics.
     """
 
-    def __init__(self, path):
+    def __init__(self, path, *, say=None):
         self.path = Path(path)
         if not (self.path / "config.json").is_file():
             raise ValueError(f"Run: path must be a run, but {self.path} has no config.json. Give runs/NAME.")
@@ -25,10 +34,17 @@ class Run:
             raise ValueError(
                 f"Run: {self.path}/config.json must be JSON, but it is not: {error}. Restore it."
             ) from error
-        self.checkpoints = Checkpoints(self.path / "checkpoints")
+        if not isinstance(self.config, dict):
+            raise ValueError(
+                f"Run: {self.path}/config.json must hold a config, but it holds another thing. Restore it."
+            )
+        self.say = say or (lambda text: print(text, file=sys.stderr))
+        self.checkpoints = Checkpoints(self.path / "checkpoints", config=digest(self.config), say=self.say)
+        self.board: Callable[[dict], None] | None = None
+        self._unwritten: list[str] = []
 
     @classmethod
-    def create(cls, path, config: dict) -> "Run":
+    def create(cls, path, config: dict, *, say=None) -> "Run":
         """A new run. Raises `ValueError` if there is one already, or if Orbax could not find its checkpoints again."""
         path = Path(path)
         if path.exists():
@@ -40,17 +56,32 @@ class Run:
             )
         path.mkdir(parents=True)
         (path / "config.json").write_text(json.dumps(config, indent=2) + "\n")
-        return cls(path)
+        return cls(path, say=say)
+
+    def change(self, **options) -> None:
+        """Give the run other values of `CHANGEABLE` options, from now on."""
+        self.config["options"] |= options
+        replace(self.path / "config.json", json.dumps(self.config, indent=2) + "\n")
 
     def log(self, **entry) -> None:
-        """Append one line to the metrics."""
-        with open(self.path / "metrics.jsonl", "a") as file:
-            file.write(json.dumps(entry) + "\n")
+        """Append one line to the metrics. What a full disk does not take is said, and waits for the next line."""
+        self._unwritten.append(json.dumps(entry) + "\n")
+        try:
+            append(self.path / "metrics.jsonl", "".join(self._unwritten))
+            self._unwritten.clear()
+        except OSError as error:
+            if len(self._unwritten) == 1:
+                self.say(f"the metrics from step {entry['step']:,} on wait in memory: {error}")
+        if self.board is not None:
+            self.board(entry)
 
     def metrics(self) -> list[dict]:
-        """All that was logged, but for a last line that a killed run left unfinished."""
+        """All that was logged, but for lines that cannot be read, as the last one of a run that was killed."""
+        return [entry for entry in map(read, self._lines()) if entry]
+
+    def _lines(self):
         file = self.path / "metrics.jsonl"
-        return [json.loads(line) for line in file.read_text().split("\n")[:-1]] if file.exists() else []
+        return file.read_text(errors="replace").split("\n")[:-1] if file.exists() else []
 
     @property
     def seconds(self) -> float:
@@ -59,8 +90,29 @@ class Run:
 
     def rewind(self, step: int) -> None:
         """Forget the metrics after `step`, which a resumed run will log again."""
-        kept = [entry for entry in self.metrics() if entry["step"] <= step]
-        (self.path / "metrics.jsonl").write_text("".join(json.dumps(entry) + "\n" for entry in kept))
+        kept = self.metrics()
+        if torn := len(self._lines()) - len(kept):
+            self.say(f"{self.path}/metrics.jsonl has {torn} lines that cannot be read; they are left out")
+        replace(
+            self.path / "metrics.jsonl",
+            "".join(json.dumps(entry) + "\n" for entry in kept if entry["step"] <= step),
+        )
+
+
+def read(line: str) -> dict | None:
+    """A line of the metrics, if it is one."""
+    try:
+        entry = json.loads(line)
+        return entry if isinstance(entry["step"], int) else None
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def digest(config) -> str:
+    """The SHA-256 of a config, but for what may change."""
+    if isinstance(config, dict) and isinstance(options := config.get("options"), dict):
+        config = config | {"options": {key: options[key] for key in options if key not in CHANGEABLE}}
+    return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 
 def free_path(folder, name) -> Path:

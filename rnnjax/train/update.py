@@ -44,12 +44,14 @@ def begin(cell: Cell | Begins, optimizer: optax.GradientTransformation, key: Key
     return jax.jit(fresh)(key)
 
 
-def update(grad: Gradient, optimizer: optax.GradientTransformation) -> Update:
+def update(grad: Gradient, optimizer: optax.GradientTransformation, *, skip: bool = False) -> Update:
     """The function `(training, xs, keep=None) -> (training, metrics)`: a gradient, then one step of the optimizer.
 
     Args:
         grad: a gradient, as `bptt(cell)` or `tbptt(cell, window=...)`; its final state is carried into the next step.
         optimizer: any optax optimizer, as `optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))`.
+        skip: a step whose loss or gradient is not finite changes nothing but `step`. Of these `optax.apply_if_finite`
+            keeps the params and the optimizer, but not the recurrent state, in which a NaN would stay.
 
     It is jitted, and the training it is given is donated: its memory is used for the new one, and it is gone.
 
@@ -68,16 +70,20 @@ def update(grad: Gradient, optimizer: optax.GradientTransformation) -> Update:
         (True, 100)
     """
 
-    return jax.jit(stepped(grad, optimizer), donate_argnums=0)
+    return jax.jit(stepped(grad, optimizer, skip=skip), donate_argnums=0)
 
 
-def stepped(grad, optimizer):
+def stepped(grad, optimizer, *, skip=False):
     """`update` before it is jitted."""
 
     def step(training, xs, keep=None):
         loss, grads, state = grad(training.params, training.state, xs, keep)
         updates, inner = optimizer.update(grads, training.optimizer, training.params)
-        params = optax.apply_updates(training.params, updates)
-        return Training(params, inner, state, training.step + 1), Metrics(loss, optax.tree.norm(grads))
+        after = optax.apply_updates(training.params, updates), inner, state
+        metrics = Metrics(loss, optax.tree.norm(grads))
+        if skip:
+            good = jnp.isfinite(loss) & jnp.isfinite(metrics.gradient)
+            after = jax.tree.map(lambda new, old: jax.lax.select(good, new, old), after, tuple(training[:3]))
+        return Training(*after, training.step + 1), metrics
 
     return step

@@ -1,0 +1,1 @@
+"""The commands of `rnnjax`, a file each, but for `inspect`."""
