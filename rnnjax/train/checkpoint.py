@@ -57,17 +57,20 @@ class Checkpoints(Shelf):
         except (OSError, ValueError, RuntimeError) as error:
             self._fail(step, error)
 
-    def wait(self) -> None:
-        """Until what was begun is written, or has failed."""
-        (step, response), self._saving = self._saving or (None, None), None
-        if response is None:
+    def wait(self, seconds: float | None = None) -> None:
+        """Until what was begun is written, or has failed; or until so many seconds are over."""
+        if self._saving is None:
             return
+        (step, response), self._saving = self._saving, None
         try:
-            response.result()
+            response.result(seconds)
             self.failed = None
             self.prune()
         except (OSError, ValueError, RuntimeError) as error:
-            self._fail(step, error)
+            if seconds is None or not isinstance(error, TimeoutError):
+                self._fail(step, error)
+            else:
+                self._saving = step, response
 
     @property
     def steps(self) -> list[int]:
