@@ -24,7 +24,7 @@ from running import quick
 from rnnjax.cli import COMMANDS, Eval, Inspect, Sample, main
 from rnnjax.commands import train
 from rnnjax.data import bible
-from rnnjax.tasks import kept, language, memory
+from rnnjax.tasks import corpus, kept, language, memory
 from rnnjax.train import begin
 from rnnjax.train.run import Run
 
@@ -346,6 +346,14 @@ def test_inspect(trained, rnnjax, here):
     assert imread("mine/gates.png").shape[1] != wide, "another sentence"
 
 
+def test_inspect_refuses_another_text(trained, rnnjax, monkeypatch):
+    folder, _ = trained
+    same = corpus.corpus
+    monkeypatch.setattr(corpus, "corpus", lambda config: same(config)._replace(digest="0"))
+    code, _, err = rnnjax("inspect", folder / "runs" / "run")
+    assert code == 2 and "train: the data must be as when the run began, but the digest of " in err
+
+
 # help
 
 
@@ -422,7 +430,6 @@ ERRORS = [
     ("inspect runs/none", "Run: path must be a run, but runs/none has no config.json. Give runs/NAME."),
     ("inspect runs/broken", "Run: runs/broken/config.json must be JSON, but it is not: "),
     ("inspect runs/other", "Checkpoints: a checkpoint must be of the config it is loaded for, but "),
-    ("inspect runs/changed", "train: the data must be as when the run began, but the digest of "),
     ("inspect TRAINED --text ''", "inspect: the text must hold 1 to 200 chars, but it holds 0. Reword."),
     (f"inspect TRAINED --text '{'a' * 201}'", "inspect: the text must hold 1 to 200 chars, but it holds 201. Reword."),
     ("inspect TRAINED --text 한글", "inspect: the text must use chars of the run's text, but one is new. Reword."),
