@@ -317,6 +317,17 @@ def test_sample_stops_on_ctrl_c(trained):
     assert (process.returncode, err) == (130, "rnnjax: stopped\n")
 
 
+def test_ctrl_c_within_jax(trained, rnnjax, monkeypatch):
+    """Raised by Python that JAX's C++ has called it may arrive as an error of another kind."""
+    folder, _ = trained
+
+    def sampled(*_):
+        raise ValueError('File "jax/_src/random/prng.py", line 482, in __eq__\nKeyboardInterrupt: \n')
+
+    monkeypatch.setattr(language, "sampled", sampled)
+    assert rnnjax("sample", folder / "runs" / "run", "--length", "9")[::2] == (130, "rnnjax: stopped\n")
+
+
 # a run inspected
 
 PICTURES = "flow.png", "gates.png", "network.png"
