@@ -44,13 +44,20 @@ def main(arguments=None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return STOPPED
     except (ValueError, OSError) as error:
+        if str(error).rstrip(": \n").endswith("KeyboardInterrupt"):  # which JAX's C++ may turn into an error
+            return stopped()
         if os.environ.get("RNNJAX_TRACEBACK"):
             raise
         print("rnnjax:", *str(error).split(), file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("rnnjax: stopped", file=sys.stderr)
-        return STOPPED
+        return stopped()
+
+
+def stopped() -> int:
+    """What a Ctrl-C comes to."""
+    print("rnnjax: stopped", file=sys.stderr)
+    return STOPPED
 
 
 def parse(arguments):

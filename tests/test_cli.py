@@ -21,10 +21,10 @@ import running
 from matplotlib.image import imread
 from running import quick
 
-from rnnjax import commands
 from rnnjax.cli import COMMANDS, Eval, Inspect, Sample, main
+from rnnjax.commands import train
 from rnnjax.data import bible
-from rnnjax.tasks import kept, language, memory
+from rnnjax.tasks import corpus, kept, language, memory
 from rnnjax.train import begin
 from rnnjax.train.run import Run
 
@@ -241,7 +241,7 @@ def test_eval_says_what_training_said(trained, rnnjax):
 
 
 def test_names_are_made_from_the_text_and_the_cell(rnnjax, here, monkeypatch):
-    monkeypatch.setattr(commands, "learn", lambda run, recipe, console: False)
+    monkeypatch.setattr(train, "learn", lambda run, recipe, console: False)
     for options in [], [], ["--cell", "gru"], ["--runs", "elsewhere/deep"], ["--name", "mine"]:
         assert rnnjax("train", "--text", "text.txt", *SMALL, *options)[0] == 130
     assert sorted(str(path.parent.relative_to(here)) for path in here.glob("**/config.json")) == [
@@ -317,6 +317,17 @@ def test_sample_stops_on_ctrl_c(trained):
     assert (process.returncode, err) == (130, "rnnjax: stopped\n")
 
 
+def test_ctrl_c_within_jax(trained, rnnjax, monkeypatch):
+    """Raised by Python that JAX's C++ has called it may arrive as an error of another kind."""
+    folder, _ = trained
+
+    def sampled(*_):
+        raise ValueError('File "jax/_src/random/prng.py", line 482, in __eq__\nKeyboardInterrupt: \n')
+
+    monkeypatch.setattr(language, "sampled", sampled)
+    assert rnnjax("sample", folder / "runs" / "run", "--length", "9")[::2] == (130, "rnnjax: stopped\n")
+
+
 # a run inspected
 
 PICTURES = "flow.png", "gates.png", "network.png"
@@ -344,6 +355,14 @@ def test_inspect(trained, rnnjax, here):
     wide = imread("mine/gates.png").shape[1]
     inspected(rnnjax, "mine", "--text", "And he said, " * 5)
     assert imread("mine/gates.png").shape[1] != wide, "another sentence"
+
+
+def test_inspect_refuses_another_text(trained, rnnjax, monkeypatch):
+    folder, _ = trained
+    same = corpus.corpus
+    monkeypatch.setattr(corpus, "corpus", lambda config: same(config)._replace(digest="0"))
+    code, _, err = rnnjax("inspect", folder / "runs" / "run")
+    assert code == 2 and "train: the data must be as when the run began, but the digest of " in err
 
 
 # help
@@ -422,7 +441,6 @@ ERRORS = [
     ("inspect runs/none", "Run: path must be a run, but runs/none has no config.json. Give runs/NAME."),
     ("inspect runs/broken", "Run: runs/broken/config.json must be JSON, but it is not: "),
     ("inspect runs/other", "Checkpoints: a checkpoint must be of the config it is loaded for, but "),
-    ("inspect runs/changed", "train: the data must be as when the run began, but the digest of "),
     ("inspect TRAINED --text ''", "inspect: the text must hold 1 to 200 chars, but it holds 0. Reword."),
     (f"inspect TRAINED --text '{'a' * 201}'", "inspect: the text must hold 1 to 200 chars, but it holds 201. Reword."),
     ("inspect TRAINED --text 한글", "inspect: the text must use chars of the run's text, but one is new. Reword."),

@@ -21,8 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from running import quick
 
-from rnnjax import commands
 from rnnjax.cli import main
+from rnnjax.commands import train
 from rnnjax.data import (
     Vocabulary,
     bible,
@@ -215,8 +215,8 @@ WORDS = st.sampled_from([
 
 def test_arguments(trained, tried, monkeypatch, capfd):
     """Training itself is left out: what is tried is all that comes before it. Of sampling, little."""
-    monkeypatch.setattr(commands, "learn", lambda run, recipe, console: False)
-    monkeypatch.setattr(commands, "free_path", lambda folder, name: trained / "fresh" / name[:9])
+    monkeypatch.setattr(train, "learn", lambda run, recipe, console: False)
+    monkeypatch.setattr(train, "free_path", lambda folder, name: trained / "fresh" / name[:9])
     monkeypatch.chdir(trained)
     monkeypatch.setenv("COLUMNS", "100")
     some = st.lists(WORDS | st.text(max_size=4).filter(lambda text: "/" not in text), max_size=6)

@@ -8,6 +8,7 @@ import tyro
 from rnnjax.tasks import kept, language
 from rnnjax.tasks.options import check_seed
 from rnnjax.tasks.sampling import Taste
+from rnnjax.train.interrupt import interruptible
 from rnnjax.train.run import Run
 
 
@@ -40,6 +41,10 @@ class Sample:
     def __call__(self, console):
         network, vocabulary, params = kept.language_model("sample", Run(self.run), best=self.best)
         taste = Taste(self.temperature, self.top_k, self.top_p)
-        for piece in language.sampled(network, vocabulary, params, self.prompt, taste, self.length, self.seed):
-            print(piece, end="", flush=True)
+        pieces = language.sampled(network, vocabulary, params, self.prompt, taste, self.length, self.seed)
+        with interruptible() as stopped:
+            for piece in pieces:
+                print(piece, end="", flush=True)
+                if stopped():
+                    raise KeyboardInterrupt
         print()

@@ -13,7 +13,7 @@ from rnnjax.tasks import TASKS, kept
 from rnnjax.tasks.asked import module
 from rnnjax.tasks.learn import learn
 from rnnjax.train import processes
-from rnnjax.train.board import board
+from rnnjax.train.board import board, protocol
 from rnnjax.train.run import CHANGEABLE, Run, free_path
 
 STOPPED = 130
@@ -37,6 +37,8 @@ class Train(Launch):
         console = processes.heard(console)
         logging.getLogger("absl").setLevel(logging.CRITICAL)  # what Orbax cannot write is said by us, in one line
         say = functools.partial(console.print, highlight=False)
+        if self.tensorboard:
+            protocol()
         if self.resume is None:
             run, recipe = self.created(say)
         else:

@@ -4,6 +4,7 @@ import contextlib
 import datetime
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
@@ -55,7 +56,7 @@ def reopen(run: Run) -> Recipe:
     return recipe
 
 
-def unchanged(run: Run, fixed: dict) -> None:
+def unchanged(run: Run, fixed: Mapping) -> None:
     """Refuse to go on with data that are not those of the run."""
     for key, value in fixed.items():
         if run.config.get(key) != value:

@@ -14,15 +14,15 @@ def placed(recipe: Recipe, mesh: Mesh, batch: int) -> Recipe:
     It learns what the recipe learns on one device, but for the order of sums. What is measured, shown and drawn is
     so on one device of each process.
     """
-    layout = Layout(mesh, batch, recipe.batch_axis)
+    layout, show, draw = Layout(mesh, batch, recipe.batch_axis), recipe.show, recipe.draw
 
     def gradient(params, state, batch, keep=None):
         with jax.sharding.use_abstract_mesh(mesh.abstract_mesh):
             loss, gradients, state = recipe.gradient(layout.lay(layout.used, params), state, batch, keep)
         return loss, layout.lay(layout.param, gradients), layout.lay(layout.state, state)
 
-    def change(gradients, state, params=None):
-        updates, state = recipe.optimizer.update(gradients, state, params)
+    def change(updates, state, params=None):
+        updates, state = recipe.optimizer.update(updates, state, params)
         return layout.lay(layout.param, updates), layout.lay(layout.param, state)
 
     @jax.jit
@@ -43,6 +43,6 @@ def placed(recipe: Recipe, mesh: Mesh, batch: int) -> Recipe:
         batch_at=lambda step: layout.spread(recipe.batch_at(step)),
         measure=lambda params, part: recipe.measure(layout.whole(params), part),
         restart=recipe.restart and restart,
-        show=recipe.show and (lambda params: recipe.show(layout.whole(params))),
-        draw=recipe.draw and (lambda params, folder: recipe.draw(layout.whole(params), folder)),
+        show=show and (lambda params: show(layout.whole(params))),
+        draw=draw and (lambda params, folder: draw(layout.whole(params), folder)),
     )

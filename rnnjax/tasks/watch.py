@@ -31,6 +31,7 @@ class Watch:
         self.advance(**{self.unit: loss})
         if step % 10 == 0:
             self.run.log(step=step, train=loss, gradient=gradient, seconds=self.seconds())
+            self.run.checkpoints.wait(0)  # if the one under way has failed by now, it is said
 
     def refuse(self, step, loss, gradient, training):
         """Skip a step, or stop."""

@@ -53,21 +53,24 @@ class Checkpoints(Shelf):
         note = noted(leaves, config=self.config, score=score, data=data or {})
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            self._saving = step, ocp.save_async(self.path(step), leaves, custom_metadata=note)
+            self._saving = step, ocp.save_async(str(self.path(step)), leaves, custom_metadata=note)
         except (OSError, ValueError, RuntimeError) as error:
             self._fail(step, error)
 
-    def wait(self) -> None:
-        """Until what was begun is written, or has failed."""
-        (step, response), self._saving = self._saving or (None, None), None
-        if response is None:
+    def wait(self, seconds: float | None = None) -> None:
+        """Until what was begun is written, or has failed; or until so many seconds are over."""
+        if self._saving is None:
             return
+        (step, response), self._saving = self._saving, None
         try:
-            response.result()
+            response.result(seconds)
             self.failed = None
             self.prune()
         except (OSError, ValueError, RuntimeError) as error:
-            self._fail(step, error)
+            if seconds is None or not isinstance(error, TimeoutError):
+                self._fail(step, error)
+            else:
+                self._saving = step, response
 
     @property
     def steps(self) -> list[int]:

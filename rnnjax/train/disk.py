@@ -31,10 +31,10 @@ def megabytes(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
 
 
-def append(path: Location, text: str) -> None:
-    """Write text at the end of a file, all of it or (`OSError`) nothing."""
+def append(path: Location, data: bytes) -> None:
+    """Write at the end of a file, all or (`OSError`) nothing."""
     with open(path, "ab", buffering=0) as file:
-        begin, data = file.tell(), text.encode()
+        begin = file.tell()
         try:
             if file.write(data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

@@ -1,5 +1,7 @@
 """What is told of a step whose loss or gradient is not finite, and what must never be saved."""
 
+from typing import Any
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -35,4 +37,5 @@ def norms(tree) -> str:
 def keep_batch(path, batch) -> None:
     """Write a batch to an .npz file, an array a leaf, for `np.load(path)`."""
     path.parent.mkdir(exist_ok=True)
-    np.savez(path, **named(batch))
+    arrays: dict[str, Any] = {**named(batch)}
+    np.savez(path, **arrays)

@@ -67,7 +67,7 @@ class Run:
         """Append one line to the metrics. What a full disk does not take is said, and waits for the next line."""
         self._unwritten.append(json.dumps(entry) + "\n")
         try:
-            append(self.path / "metrics.jsonl", "".join(self._unwritten))
+            append(self.path / "metrics.jsonl", "".join(self._unwritten).encode())
             self._unwritten.clear()
         except OSError as error:
             if len(self._unwritten) == 1:
