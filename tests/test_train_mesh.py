@@ -1,5 +1,6 @@
 """Training across devices: what is asked for, how arrays lie, and that it learns what one device learns."""
 
+import dataclasses
 import functools
 import shlex
 
@@ -12,6 +13,7 @@ from running import quick
 
 from rnnjax import cli
 from rnnjax.tasks import kept, language, memory
+from rnnjax.tasks.asked import asked
 from rnnjax.tasks.placed import placed
 from rnnjax.train import Checkpoints, begin, fit, layout, update
 from rnnjax.train.layout import Layout
@@ -138,6 +140,25 @@ def test_learns_what_one_device_learns(name, text, caplog):
     assert found == pytest.approx(
         recipe(name).measure(jax.tree.map(jnp.asarray, alone(name)[1].params), "valid"), rel=1e-4
     )
+
+
+@pytest.mark.parametrize("options", [
+    dict(accumulate=2),
+    pytest.param(dict(precision="bfloat16"), marks=pytest.mark.slow),
+    pytest.param(dict(precision="bfloat16", accumulate=2), marks=pytest.mark.slow),
+], ids=lambda options: ", ".join(options))  # fmt: skip
+def test_in_parts_and_few_bits(options):
+    """Across devices what the same is on one; but sums in another order are now and then rounded to other bits."""
+    here = asked("memory", dataclasses.replace(CONFIGS["memory"], **options))
+    tolerance = dict(rtol=2e-2, atol=2e-2) if "precision" in options else dict(rtol=2e-5, atol=2e-6)
+    losses, training, _ = learned(placed(here, mesh_of("data=4", batch=B), B), STEPS)
+    ours, there, _ = learned(here, STEPS)
+    np.testing.assert_allclose(losses, ours, **tolerance)
+    for one, other in zip(jax.tree.leaves(plain(training)), jax.tree.leaves(plain(there)), strict=True):
+        np.testing.assert_allclose(one, other, **tolerance)
+    if "precision" in options:
+        assert losses != alone("memory")[0], "fewer bits must tell"
+    assert losses[0] == pytest.approx(alone("memory")[0][0], rel=1e-2)
 
 
 @pytest.mark.parametrize("before, after", [
