@@ -162,8 +162,6 @@ def test_params_on_explicit_axes(lie):
         assert any(not p.sharding.is_fully_replicated for p in jax.tree.leaves(spread))
         out = jax.jit(run if lie == "columns" else gathered)(spread, xs)
         if lie == "rows":
-            with pytest.raises(
-                ValueError, match="Unmapped values passed to vmap cannot be sharded along the mesh axis"
-            ):
+            with pytest.raises(ValueError, match="Unmapped values passed to vmap cannot be sharded along"):
                 jax.eval_shape(run, spread, xs)
     same(jax.device_get(out), trained("bptt"), **EXACT)
