@@ -19,7 +19,7 @@ AROUND = r.stack(r.layer_norm(n), r.skip(r.bidirectional(r.highway(r.gru(n, n), 
 GRU = r.gru(n, m)._replace(start=lambda params: params.d)
 EPISODES = r.with_loss(r.stack(r.lift(lambda x: (x, x[0] > 0.5)), r.resettable(GRU), r.dense(m, 2)), squared)
 MODEL = r.with_loss(r.stack(r.scan(r.lstm(n, m)), r.dense(m, 2)), squared)
-LENGTHS = np.arange(B) % (T + 1)
+LENGTHS = np.stack([np.arange(B // 2), T - np.arange(B // 2)], 1).ravel()  # of each pair as many steps
 
 APPLIES = {
     "apply": lambda xs, lengths, key: r.apply(NET, params_of(NET), xs),
@@ -43,6 +43,7 @@ TRAINED = {
     "both ways": lambda B: (r.bptt, r.batch(r.with_loss(r.deep(r.gru, n, 1, bidirectional=True), squared), B)),
     "bptt, masked": lambda B: (r.bptt, r.batch(MODEL, B)),
     "tbptt": lambda B: (functools.partial(r.tbptt, window=2), r.batch(MODEL, B)),
+    "tbptt, masked": lambda B: (functools.partial(r.tbptt, window=2), r.batch(MODEL, B)),
     "tbptt, stride": lambda B: (functools.partial(r.tbptt, window=3, stride=2), r.batch(MODEL, B)),
 }
 
@@ -70,16 +71,28 @@ def test_apply(axes, name):
     same(jax.device_get(out), expected, **EXACT)
 
 
+@pytest.mark.parametrize("name", [name for name in APPLIES if "key" not in name])
+def test_apply_in_shard_map(name):
+    """Each device its own sequences; their lengths too."""
+
+    def own(xs, lengths):
+        return APPLIES[name](xs, lengths, None)
+
+    mesh = jax.make_mesh((DEVICES,), ("data",), axis_types=(AxisType.Auto,))
+    spread = jax.shard_map(own, mesh=mesh, in_specs=P("data"), out_specs=P("data"))
+    same(jax.device_get(jax.jit(spread)(inputs(B, T, n), LENGTHS)), applied(name), **EXACT)
+
+
 def problem(name):
     _, model = TRAINED[name](B)
     params = params_of(model)
-    return params, (jnp.asarray(inputs(T, B, n)), jnp.asarray(inputs(T, B, 2, seed=7)))
+    keep = jnp.asarray(np.arange(T)[:, None] < LENGTHS) if "masked" in name else None
+    return params, (jnp.asarray(inputs(T, B, n)), jnp.asarray(inputs(T, B, 2, seed=7))), keep
 
 
 def train(name, B):
     gradient, model = TRAINED[name](B)
-    keep = (jnp.asarray(np.arange(T)[:, None] < LENGTHS),) if "masked" in name else ()
-    return lambda params, xs: gradient(model)(params, model.start(params), xs, *keep)
+    return lambda params, xs, keep: gradient(model)(params, model.start(params), xs, *[keep] * (keep is not None))
 
 
 @functools.cache
@@ -91,24 +104,24 @@ def trained(name):
 def test_gradients(name):
     """Sharded gradients on Auto and Explicit axes."""
     reference = trained(name)
-    params, xs = problem(name)
+    params, *data = problem(name)
     for axes in AxisType.Auto, AxisType.Explicit:
         with jax.set_mesh(jax.make_mesh((DEVICES,), ("data",), axis_types=(axes,))):
-            out = jax.jit(train(name, B))(laid(params), laid(xs, None, "data"))
+            out = jax.jit(train(name, B))(laid(params), *laid(data, None, "data"))
             same(jax.device_get(out), reference, **EXACT)
 
 
-@pytest.mark.parametrize("name", [name for name in TRAINED if "masked" not in name])
+@pytest.mark.parametrize("name", TRAINED)
 def test_shard_map(name):
     """Each device its own streams; the gradient by replicated params is already summed over devices."""
     mesh = jax.make_mesh((DEVICES,), ("data",), axis_types=(AxisType.Auto,))
     run = train(name, B // DEVICES)
 
-    def own(params, xs):
-        loss, grads, state = run(params, xs)
+    def own(params, *data):
+        loss, grads, state = run(params, *data)
         return jax.lax.pmean(loss, "data"), jax.tree.map(lambda g: g / DEVICES, grads), state
 
-    specs = dict(in_specs=(P(), P(None, "data")), out_specs=(P(), P(), P("data")))
+    specs = dict(in_specs=(P(), P(None, "data"), P(None, "data")), out_specs=(P(), P(), P("data")))
     same(jax.device_get(jax.jit(jax.shard_map(own, mesh=mesh, **specs))(*problem(name))), trained(name), **EXACT)
 
 
@@ -127,3 +140,28 @@ def test_units_across_devices(constructor, loop):
         spread = jax.tree.map(lambda p: laid(p, *[None] * (p.ndim - 1), "model"), params)
         out = jax.device_get(jax.jit(run)(spread, laid(xs, None, "data")))
     same(out, expected, **EXACT)
+
+
+@pytest.mark.parametrize("lie", ["rows", "columns"])
+def test_params_on_explicit_axes(lie):
+    """Their columns across an axis of their own; their rows across that of the streams, once they are made whole."""
+    model = r.batch(MODEL, B)
+    params, xs, _ = problem("bptt")
+
+    def run(params, xs):
+        return r.bptt(model)(params, model.start(params), xs)
+
+    def gathered(params, xs):
+        return run(jax.tree.map(lambda p: jax.sharding.reshard(p, P()), params), xs)
+
+    def spec(p):
+        return P(*[None] * (p.ndim - 1), "model") if lie == "columns" else P("data" if p.shape[0] % 4 == 0 else None)
+
+    with jax.set_mesh(jax.make_mesh((4, 2), ("data", "model"), axis_types=(AxisType.Explicit,) * 2)):
+        spread, xs = jax.tree.map(lambda p: laid(p, *spec(p)), params), laid(xs, None, "data")
+        assert any(not p.sharding.is_fully_replicated for p in jax.tree.leaves(spread))
+        out = jax.jit(run if lie == "columns" else gathered)(spread, xs)
+        if lie == "rows":
+            with pytest.raises(ValueError, match="Unmapped values passed to vmap cannot be sharded along"):
+                jax.eval_shape(run, spread, xs)
+    same(jax.device_get(out), trained("bptt"), **EXACT)

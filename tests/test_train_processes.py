@@ -17,6 +17,8 @@ from running import start
 
 from rnnjax.tasks import kept
 from rnnjax.train import begin, processes
+from rnnjax.train.agreed import agreed
+from rnnjax.train.layout import LARGE
 from rnnjax.train.processes import LOST, first, join, together
 from rnnjax.train.run import Run
 
@@ -149,12 +151,40 @@ def test_one_is_killed(alone, place, whom):
     same_run(run, alone / "runs/one")
 
 
+WIDE = "memory --lag 3 --m 64 --batch 8 --steps 8 --every 4"
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory):
+    """A run of one process, of which two would share the params."""
+    assert 4 * 64**2 >= LARGE
+    cwd = tmp_path_factory.mktemp("wide")
+    well(ended(launch(f"{WIDE} --name one", 1, cwd)))
+    return cwd / "runs/one"
+
+
 @pytest.mark.slow
-def test_four_processes_share_a_mesh(alone, place):
+def test_four_processes_share_a_mesh(wide, tmp_path):
     """Params across processes too."""
-    ends = ended(launch(f"{LANGUAGE} --name a --mesh fsdp=2,model=2", 4, place))
-    assert [code for code, *_ in ends] == [0] * 4, ends
-    same_run(place / "runs/a", alone / "runs/one")
+    well(ended(launch(f"{WIDE} --name a --mesh fsdp=2,model=2", 4, tmp_path)))
+    same_run(tmp_path / "runs/a", wide)
+
+
+@pytest.mark.slow
+def test_a_part_is_broken(wide, tmp_path):
+    """Each writes and reads a part of the params; where one cannot, all go back to the checkpoint before."""
+    well(ended(launch(f"{WIDE} --name a --mesh fsdp=2", 2, tmp_path)))
+    run = tmp_path / "runs/a"
+    same_run(run, wide)
+    parts = list((run / "checkpoints/8").rglob("ocdbt.process_1/d/*"))
+    assert parts
+    for part in parts:
+        part.write_bytes(b"")
+    ends = ended(launch("--resume runs/a --mesh fsdp=2 --keep 3", 2, tmp_path), timeout=100)
+    well(ends)
+    assert "checkpoints/8 is broken" in "".join(ends[0][1].split("\n")) and "from step 4 to 8" in ends[0][1]
+    same_run(run, wide)
+    assert json.loads((run / "config.json").read_text())["options"]["keep"] == 3
 
 
 @pytest.mark.slow
@@ -188,8 +218,14 @@ def test_one_process_asks_nobody():
     def asked():
         return True
 
+    def refuse():
+        raise ValueError("mine")
+
     assert together(asked) is asked and first(lambda: "a") == "a" and processes.leads()
     run = object()
     assert processes.follow(run) is None and processes.heard(3) == 3
+    assert agreed(lambda: 3, ValueError) == 3
+    with pytest.raises(ValueError, match="mine"):
+        agreed(refuse, RuntimeError, ValueError)
     with pytest.raises(RuntimeError, match="as it was"), processes.minded("again"):
         raise RuntimeError("as it was")

@@ -14,6 +14,9 @@ def batch(cell: Cell, B: int) -> Cell:
     axis 1, after time, for a cell over whole sequences, so that `batch(scan(cell), B)` and `scan(batch(cell, B))`
     are the same function, `xs (T, B, n) -> ys (T, B, m)`. `apply` takes batch-major data.
 
+    On a mesh with Explicit axes params may lie across any axis but that of the streams, for which JAX raises
+    `ValueError`: make them whole first, by `jax.sharding.reshard(params, jax.P())`.
+
     Example:
         >>> model = rnnjax.batch(rnnjax.scan(rnnjax.lstm(3, 4)), 5)
         >>> params = model.init(jax.random.key(0))

@@ -4,7 +4,7 @@ import math
 import shlex
 
 from rnnjax.tasks.recipe import Recipe
-from rnnjax.train.finite import keep_batch, norms, sound
+from rnnjax.train.finite import keep_batch, named, norms, sound
 from rnnjax.train.run import Run
 
 MOST = 10
@@ -51,10 +51,11 @@ class Watch:
     def kept(self, step):
         """Where the batch of a step lies now, or why not."""
         path = self.run.path / "bad" / f"step-{step}.npz"
+        batch = named(self.recipe.batch_at(step - 1))  # which many processes ask together, whatever their folders hold
         if len(list(path.parent.glob("step-*.npz"))) >= MOST:
             return f"the eleventh or later, not kept: see {path.parent}"
         try:
-            keep_batch(path, self.recipe.batch_at(step - 1))
+            keep_batch(path, batch)
         except OSError as error:
             return f"not kept: {error}"
         return f"kept in {path}"

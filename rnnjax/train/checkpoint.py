@@ -4,6 +4,9 @@ import os
 import re
 import sys
 
+import jax
+
+from rnnjax.train.agreed import agreed
 from rnnjax.train.leaves import again, plain, types
 from rnnjax.train.note import Broken, hold, noted
 from rnnjax.train.shelf import Shelf
@@ -105,15 +108,26 @@ class Checkpoints(Shelf):
         self.wait()
 
     def _load(self, step, like):
-        where, note, wanted = self.path(step), self.note(step), plain(like)
+        """A checkpoint that is whole in the eyes of every process."""
+        wanted = plain(like)
+        note, leaves = agreed(lambda: self._read(step, wanted), Broken, ValueError)
+        agreed(lambda: hold(note, leaves), Broken)
+        return again(like, leaves)
+
+    def _read(self, step, wanted):
+        """The note of a checkpoint, and what this process needs of its arrays, whatever the others do."""
+        where, note, alone = self.path(step), self.note(step), ocp.Context()
         if note and note["config"] != self.config:
             raise ValueError(
                 f"Checkpoints: a checkpoint must be of the config it is loaded for, but {where} is of another. "
                 "Restore config.json as it was, or train anew."
             )
+        alone.multiprocessing.primary_host = jax.process_index()
+        alone.multiprocessing.active_processes = {jax.process_index()}
         try:
-            kept = note.get("types") or types(ocp.metadata(where).metadata)
-            leaves = ocp.load(where, wanted) if kept == types(wanted) else None
+            with alone:
+                kept = note.get("types") or types(ocp.metadata(where).metadata)
+                leaves = ocp.load(where, wanted) if kept == types(wanted) else None
         except Exception as error:  # Orbax has many, with whole arrays in their messages
             raise Broken(f"Orbax cannot read it ({type(error).__name__})") from error
         if leaves is None:
@@ -121,8 +135,7 @@ class Checkpoints(Shelf):
                 f"Checkpoints: a checkpoint must be of the model it is loaded for, but {where} has other arrays. "
                 "Build the model that was trained."
             )
-        hold(note, leaves)
-        return again(like, leaves)
+        return note, leaves
 
     def _fail(self, step, error):
         """Say that a save failed, and forget it: what is on disk stays as it was."""

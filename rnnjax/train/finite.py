@@ -34,8 +34,8 @@ def norms(tree) -> str:
     return ", ".join(f"{path} {found[path]:.3g}" for path in order[:5])
 
 
-def keep_batch(path, batch) -> None:
-    """Write a batch to an .npz file, an array a leaf, for `np.load(path)`."""
+def keep_batch(path, batch: dict[str, np.ndarray]) -> None:
+    """Write a batch, as `named` gives it, to an .npz file, for `np.load(path)`."""
     path.parent.mkdir(exist_ok=True)
-    arrays: dict[str, Any] = {**named(batch)}
+    arrays: dict[str, Any] = {**batch}
     np.savez(path, **arrays)

@@ -50,8 +50,9 @@ def join(processes: int | None = None, process: int | None = None, coordinator: 
     seconds = int(os.environ.get("RNNJAX_HEARTBEAT", HEARTBEAT))
     try:
         jax.distributed.initialize(
-            coordinator, processes, process, initialization_timeout=3 * seconds, heartbeat_timeout_seconds=seconds
-        )
+            coordinator, processes, process, initialization_timeout=3 * seconds, heartbeat_timeout_seconds=seconds,
+            shutdown_timeout_seconds=seconds,
+        )  # fmt: skip
     except (ValueError, RuntimeError) as error:
         raise ValueError(
             f"train: all processes must find one another, but JAX says: {error}. Start all, or name the coordinator."

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rnnjax.train.checkpoint import Checkpoints
 from rnnjax.train.disk import append, replace
+from rnnjax.train.processes import leads
 
 CHANGEABLE = "keep", "nonfinite"  # options that change how a run is looked after, not what it computes
 
@@ -61,7 +62,8 @@ class Run:
     def change(self, **options) -> None:
         """Give the run other values of `CHANGEABLE` options, from now on."""
         self.config["options"] |= options
-        replace(self.path / "config.json", json.dumps(self.config, indent=2) + "\n")
+        if leads():
+            replace(self.path / "config.json", json.dumps(self.config, indent=2) + "\n")
 
     def log(self, **entry) -> None:
         """Append one line to the metrics. What a full disk does not take is said, and waits for the next line."""
