@@ -21,8 +21,8 @@ import running
 from matplotlib.image import imread
 from running import quick
 
-from rnnjax import commands
 from rnnjax.cli import COMMANDS, Eval, Inspect, Sample, main
+from rnnjax.commands import train
 from rnnjax.data import bible
 from rnnjax.tasks import kept, language, memory
 from rnnjax.train import begin
@@ -241,7 +241,7 @@ def test_eval_says_what_training_said(trained, rnnjax):
 
 
 def test_names_are_made_from_the_text_and_the_cell(rnnjax, here, monkeypatch):
-    monkeypatch.setattr(commands, "learn", lambda run, recipe, console: False)
+    monkeypatch.setattr(train, "learn", lambda run, recipe, console: False)
     for options in [], [], ["--cell", "gru"], ["--runs", "elsewhere/deep"], ["--name", "mine"]:
         assert rnnjax("train", "--text", "text.txt", *SMALL, *options)[0] == 130
     assert sorted(str(path.parent.relative_to(here)) for path in here.glob("**/config.json")) == [

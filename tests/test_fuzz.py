@@ -21,8 +21,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from running import quick
 
-from rnnjax import commands
 from rnnjax.cli import main
+from rnnjax.commands import train
 from rnnjax.data import (
     Vocabulary,
     bible,
@@ -209,14 +209,15 @@ WORDS = st.sampled_from([
     "--runs", "--name", "--resume", "--seed", "--steps", "--batch", "--window", "--layers", "--dropout", "--cell",
     "--unit", "word", "byte", "--vocabulary", "--lr", "text.txt", "runs/run", "runs", ".", "no", "--prompt", "God",
     "--temperature", "--top-k", "--top-p", "--length", "3", "0", "-1", "1e9", "nan", "inf", "0.5", "None", "True",
-    "99999999999999999999", "é", "\0", "a\nb", "*", "[", "{", "--m=8", "--reset=2", "--every", "gru", *TASKS,
+    "99999999999999999999", "é", "\0", "a\nb", "*", "[", "{", "--m=8", "--reset=2", "--every", "gru", "--mesh",
+    "data=1", "data=3", "data=2,model=4", "model", "--processes", "--process", "--keep", "--nonfinite", "skip", *TASKS,
 ])  # fmt: skip
 
 
 def test_arguments(trained, tried, monkeypatch, capfd):
     """Training itself is left out: what is tried is all that comes before it. Of sampling, little."""
-    monkeypatch.setattr(commands, "learn", lambda run, recipe, console: False)
-    monkeypatch.setattr(commands, "free_path", lambda folder, name: trained / "fresh" / name[:9])
+    monkeypatch.setattr(train, "learn", lambda run, recipe, console: False)
+    monkeypatch.setattr(train, "free_path", lambda folder, name: trained / "fresh" / name[:9])
     monkeypatch.chdir(trained)
     monkeypatch.setenv("COLUMNS", "100")
     some = st.lists(WORDS | st.text(max_size=4).filter(lambda text: "/" not in text), max_size=6)
