@@ -2,10 +2,10 @@
 
     python -m benchmarks.overhead [--record] [--rounds 10]
 
-Four loops over the same training take turns in one process, each for a block of steps that ends by waiting for the
-last: the update alone on one window; `fit` with its windows and restarts; that with all that `learn` does beside
-(reading metrics one step late, logging, asking for Ctrl-C), off a terminal and with a progress bar on one: its own
-loop, `told`, but for checkpoints and evaluations.
+Five loops over the same training take turns in one process, each for a block of steps that ends by waiting for the
+last: the update alone on one window; the same, which skips steps that are not finite; `fit` with its windows and
+restarts; that with all that `learn` does beside (Grain's batches, reading metrics one step late, logging, asking for
+Ctrl-C), off a terminal and with a progress bar on one: its own loop, `told`, but for checkpoints and evaluations.
 """
 
 import io
@@ -23,6 +23,7 @@ from benchmarks.report import RESULTS, heading, publish, table, watch
 from benchmarks.timing import interleaved, least, ratio, typical
 from rnnjax.tasks import kept, language, learn
 from rnnjax.train import begin, fit, update
+from rnnjax.train.feed import feed
 from rnnjax.train.interrupt import interruptible
 
 CONFIGS = {
@@ -54,6 +55,7 @@ def measure(config, folder, rounds, steps):
     run, recipe = kept.create(folder, "language", config)
     training = begin(recipe, recipe.optimizer, jax.random.key(config.seed))
     one_step = update(recipe.gradient, recipe.optimizer, skip=True)
+    window = jax.device_put(recipe.batch_at(0))
     run.config["options"] |= {"steps": ENDLESS, "every": ENDLESS}
 
     def copy():
@@ -63,12 +65,13 @@ def measure(config, folder, rounds, steps):
         return fit(one_step, copy(), lambda step: (recipe.batch_at(step),), ENDLESS, restart=recipe.restart)
 
     def told(console):
-        with interruptible() as interrupted:
-            yield from learn.told(run, recipe, one_step, copy(), console, interrupted, learn.clock(run))
+        with interruptible() as interrupted, feed(recipe.batch_at, ENDLESS) as batches:
+            yield from learn.told(run, recipe, one_step, copy(), batches, console, interrupted, learn.clock(run))
 
     dumb, terminal = (Console(file=io.StringIO(), force_terminal=on) for on in (False, True))
     blocks = {
-        "the update alone": plain(bare(one_step, copy(), jax.device_put(recipe.batch_at(0)))),
+        "the update alone": plain(bare(update(recipe.gradient, recipe.optimizer), copy(), window)),
+        "which skips": plain(bare(one_step, copy(), window)),
         "fit, windows and restarts": plain(fitted()),
         "the whole loop": plain(told(dumb)),
         "the whole loop with its bar": plain(told(terminal)),

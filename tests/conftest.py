@@ -119,6 +119,11 @@ def crossed(rows):
     return [pytest.param(*pair, marks=() if run else pytest.mark.slow) for pair, run in zip(pairs, quick)]
 
 
+def some(rows, part):
+    """Every second of the rows, from `part` (0 or 1) on; the others are left to `pytest -m slow`."""
+    return [pytest.param(row, marks=() if i % 2 == part else pytest.mark.slow) for i, row in enumerate(rows)]
+
+
 # random numbers, in the shapes and dtypes of a tree: biases too, which the initialisers would leave at zero
 
 

@@ -272,7 +272,7 @@ GATES = {
 }
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", ["Korean characters", *(pytest.param(k, marks=pytest.mark.slow) for k in GATES)])
 def test_train_eval_sample(rnnjax, here, kind):
     text, options, prompt = KINDS[kind]
     (here / "text.txt").write_text(text, encoding="utf-8")

@@ -41,7 +41,12 @@ def problem(cell, *shape):
 
 @pytest.mark.parametrize(
     ("name", "variant"),
-    [(name, kind) for name in CELLS for kind in VARIANTS if name in ("rnn", "lstm") or kind == "deer"],
+    [
+        pytest.param(name, kind, marks=() if kind == "deer" or name == "lstm" else pytest.mark.slow)
+        for name in CELLS
+        for kind in VARIANTS
+        if name in ("rnn", "lstm") or kind == "deer"
+    ],
 )
 def test_equals_the_steps(name, variant):
     """In value and gradient, each kind of iteration; reversed, and with a mask."""

@@ -12,7 +12,7 @@ from jax.flatten_util import ravel_pytree
 from test_gradients import problem
 
 import rnnjax as r
-from conftest import CELLS, EXACT, LENGTHS, SINGLE, B, T, inputs, m, mingru, n, params_of, same, squared, state_of
+from conftest import CELLS, EXACT, LENGTHS, SINGLE, B, T, inputs, m, mingru, n, params_of, same, some, squared, state_of
 from rnnjax.gradients.pattern import dependencies
 
 RANDOM = {"uoro": r.uoro, "kf_rtrl": r.kf_rtrl, "forward_gradient": r.forward_gradient, "rflo": r.rflo}
@@ -116,7 +116,7 @@ STRANGE = {
 }
 
 
-@pytest.mark.parametrize("name", [*AWKWARD, *STRANGE])
+@pytest.mark.parametrize("name", some([*AWKWARD, *STRANGE], 1))
 def test_rtrl_of_any_cell(name):
     """However a step is written, the influence is whole: the gradient is that of `bptt`, from a carried state too."""
     if name in AWKWARD:
@@ -267,7 +267,7 @@ def test_local_where_nothing_is_lost(name):
 
 
 @pytest.mark.parametrize("name", UNBIASED)
-@pytest.mark.parametrize("cell", ["rnn", "gru", "stack"])
+@pytest.mark.parametrize("cell", ["rnn", pytest.param("gru", marks=pytest.mark.slow), "stack"])
 def test_unbiased(name, cell):
     """The mean over many keys is the gradient, by a z-score of each number; and far nearer to it than e-prop is."""
     keys = 4000

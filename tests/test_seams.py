@@ -9,7 +9,7 @@ import pytest
 from test_deferred import everything
 
 import rnnjax as r
-from conftest import EXACT, B, T, inputs, m, n, outcome, params_of, same, squared
+from conftest import EXACT, B, T, inputs, m, n, outcome, params_of, same, some, squared
 
 S, k = 5, 3
 ATTENDING = r.bahdanau(r.gru(n + k, m), m, k, r.additive(2))
@@ -51,7 +51,7 @@ RANDOM = [name for name in SEAMS if name not in ("reset attention", "dilated att
 @pytest.mark.parametrize(
     ("name", "noise"),
     [
-        *((name, "seeded") for name in RANDOM),
+        *(pytest.param(*row.values, "seeded", marks=row.marks) for row in some(RANDOM, 0)),
         *(pytest.param(name, "silent", marks=pytest.mark.slow if name in RANDOM else ()) for name in SEAMS),
     ],
 )
@@ -103,7 +103,7 @@ def test_episodes_are_apart(name):
     [
         (r.frozen, lambda: r.mlstm(8, 8)),
         (r.residual, lambda: r.rglru(8)),
-        (r.skip, lambda: r.mlstm(8, 8)),
+        pytest.param(r.skip, lambda: r.mlstm(8, 8), marks=pytest.mark.slow),
         (lambda cell: r.highway(cell, 8), lambda: r.rglru(8)),
     ],
 )
