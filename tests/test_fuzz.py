@@ -209,7 +209,8 @@ WORDS = st.sampled_from([
     "--runs", "--name", "--resume", "--seed", "--steps", "--batch", "--window", "--layers", "--dropout", "--cell",
     "--unit", "word", "byte", "--vocabulary", "--lr", "text.txt", "runs/run", "runs", ".", "no", "--prompt", "God",
     "--temperature", "--top-k", "--top-p", "--length", "3", "0", "-1", "1e9", "nan", "inf", "0.5", "None", "True",
-    "99999999999999999999", "é", "\0", "a\nb", "*", "[", "{", "--m=8", "--reset=2", "--every", "gru", *TASKS,
+    "99999999999999999999", "é", "\0", "a\nb", "*", "[", "{", "--m=8", "--reset=2", "--every", "gru", "--mesh",
+    "data=1", "data=3", "data=2,model=4", "model", "--processes", "--process", "--keep", "--nonfinite", "skip", *TASKS,
 ])  # fmt: skip
 
 

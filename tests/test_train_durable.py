@@ -253,6 +253,7 @@ def test_the_best_is_kept_beside_the_newest(tmp_path):
     for step, score in enumerate([0.1, 0.9, 0.5, None, 0.9, 0.3, 0.2], 1):
         checkpoints.save(small(step), score=score, data={"batch": step, "files": ["a", {"b": None}]})
     checkpoints.close()
+    assert set(checkpoints._notes) == {2, 6, 7}, "what is remembered does not grow with what is saved"
     again = Checkpoints(tmp_path, keep=2)
     assert again.steps == [2, 6, 7] and (again.best, again.latest) == (2, 7)
     assert bits_of(again.load(small(0))) == bits_of(small(7))

@@ -5,8 +5,8 @@ import re
 from importlib import resources
 from typing import NamedTuple
 
-from rnnjax.data import source
 from rnnjax.data.parts import Parts, fraction, hashed
+from rnnjax.data.source import given, text
 from rnnjax.types import Location
 
 SHARE = 0.08
@@ -43,10 +43,10 @@ def hanja(path: Location | None = None) -> Parts:
     """
     if path is None:
         packed = resources.files("rnnjax.data").joinpath("hanja.txt.xz").read_bytes()
-        text = lzma.decompress(packed).decode("utf-16")
+        lines = lzma.decompress(packed).decode("utf-16")
     else:
-        text = source.text("hanja", source.given("hanja", path))
-    readings = single(text)
+        lines = text("hanja", given("hanja", path))
+    readings = single(lines)
     if not readings:
         raise ValueError(f"hanja: the file must hold lines as 음악:音樂:, but {path} has none. Give libhangul's.")
     return hashed(readings, lambda reading: reading.characters)

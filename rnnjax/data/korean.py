@@ -3,8 +3,8 @@
 from html.parser import HTMLParser
 from pathlib import Path
 
-from rnnjax.data import source
 from rnnjax.data.parts import Parts, fraction
+from rnnjax.data.source import given, say, text
 from rnnjax.data.text import split
 from rnnjax.types import Location
 
@@ -30,13 +30,13 @@ def korean(path: Location | None = None) -> Parts:
 
     Raises ValueError if there is no such folder, or no Korean page in it.
     """
-    folder = _installed() if path is None else source.given("korean", path)
+    folder = _installed() if path is None else given("korean", path)
     pages = sorted(folder.rglob("*.html"), key=lambda page: fraction(page.relative_to(folder).as_posix()))
-    lines = dict.fromkeys(line for page in pages for line in paragraphs(source.text("korean", page)))
-    text = "".join(f"{line}\n" for line in lines if any("가" <= letter <= "힣" for letter in line))
-    if not text:
+    lines = dict.fromkeys(line for page in pages for line in paragraphs(text("korean", page)))
+    whole = "".join(f"{line}\n" for line in lines if any("가" <= letter <= "힣" for letter in line))
+    if not whole:
         raise ValueError(f"korean: the pages must hold Korean, but {folder} has none that do. Give the folder help/ko.")
-    return Parts(*split(text))
+    return Parts(*split(whole))
 
 
 def _installed():
@@ -45,7 +45,7 @@ def _installed():
             f"korean: the data must be there, but {DEBIAN} does not exist. Run apt-get install libreoffice-help-ko, or "
             "give its path."
         )
-    source.say(f"korean: {TERMS}")
+    say(f"korean: {TERMS}")
     return DEBIAN
 
 

@@ -3,8 +3,8 @@
 import re
 from typing import NamedTuple
 
-from rnnjax.data import source
 from rnnjax.data.parts import Parts, divide
+from rnnjax.data.source import source, text
 from rnnjax.types import Location
 
 COLLECTIONS = "oneills1850", "ryansMammoth", "airdsAirs"
@@ -40,7 +40,7 @@ def tunes(path: Location | None = None) -> Parts:
     The notation: https://abcnotation.com/wiki/abc:standard. Sturm et al. 2016 model such tunes by an LSTM,
     https://arxiv.org/abs/1604.08723
     """
-    folder = source.source(
+    folder = source(
         "tunes",
         path,
         package="music21==10.5.1",
@@ -49,7 +49,7 @@ def tunes(path: Location | None = None) -> Parts:
     )
     folders = [folder / name for name in COLLECTIONS] if path is None else [folder]
     files = [file for each in folders for file in sorted(each.rglob("*.abc"))]
-    found = [tune for file in files for tune in abc(source.text("tunes", file))]
+    found = [tune for file in files for tune in abc(text("tunes", file))]
     if not found:
         raise ValueError(f"tunes: path must hold tunes in .abc files, but {folder} has none. Give their folder.")
     return divide(found, [_opening(tune) for tune in found], valid=0.05, test=0.05)

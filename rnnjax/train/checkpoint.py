@@ -3,6 +3,8 @@
 import os
 import re
 import sys
+from collections.abc import Callable
+from typing import TypeAlias
 
 import jax
 
@@ -18,6 +20,8 @@ try:
 except ImportError:
     from orbax.checkpoint.experimental import v1 as ocp
 
+Say: TypeAlias = Callable[[str], object]
+
 
 class Checkpoints(Shelf):
     """The checkpoints of one run in `directory`, each a whole `Training`: the newest `keep`, and the best.
@@ -31,7 +35,7 @@ class Checkpoints(Shelf):
         say: is told of a checkpoint that is broken or could not be written; by default on stderr.
     """
 
-    def __init__(self, directory: Location, *, keep: int = 2, config: str = "", say=None) -> None:
+    def __init__(self, directory: Location, *, keep: int = 2, config: str = "", say: Say | None = None) -> None:
         super().__init__(directory, keep)
         self.config = config
         self.say = say or (lambda text: print(text, file=sys.stderr))

@@ -6,13 +6,14 @@ from collections.abc import Callable
 import jax
 import jax.numpy as jnp
 from jax.extend.core import ClosedJaxpr, Jaxpr  # pyright: ignore[reportPrivateImportUsage]
+from jax.typing import DTypeLike
 
 from rnnjax.loops.equations import bind, run
 
 PRODUCTS = "dot_general", "conv_general_dilated"
 
 
-def mixed(function: Callable, dtype=jnp.bfloat16) -> Callable:
+def mixed(function: Callable, dtype: DTypeLike = jnp.bfloat16) -> Callable:
     """`function`, with its float32 products of matrices and convolutions taken in `dtype`, and summed in float32.
 
     Made for a gradient, as `update(mixed(tbptt(cell, window=20)), optimizer)`: whatever is multiplied, forward and

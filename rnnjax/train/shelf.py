@@ -64,6 +64,7 @@ class Shelf:
                 half = self.directory / f"{step}{HALF}"
                 self.path(step).rename(half)  # so that one killed here leaves no checkpoint with a part of its files
                 shutil.rmtree(half)
+                self._notes.pop(step, None)
 
     def sweep(self) -> None:
         """Remove what was written or removed half, and look again at what there is."""
