@@ -419,7 +419,7 @@ ERRORS = [
     ),
     ("train --text text.txt --vocabulary 1", "Vocabulary: size must hold unknown and one char, but size is 1. Use"),
     ("train --text text.txt --name taken", "Run: path must be new, but runs/taken exists. Go on with --resume"),
-    ("train --text text.txt --runs empty.txt", "[Errno 20] Not a directory: 'empty.txt/text-lstm'"),
+    ("train --text text.txt --runs empty.txt", "[Errno 20] Not a directory: 'empty.txt/text-lstm.begun'"),
     ("train --resume runs/none", "Run: path must be a run, but runs/none has no config.json. Give runs/NAME."),
     ("train --resume runs/taken --m 3", "train: --resume must stand alone, but other options came with it. A run"),
     ("train --resume runs/broken", "Run: runs/broken/config.json must be JSON, but it is not: "),

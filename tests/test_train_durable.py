@@ -29,7 +29,7 @@ import rnnjax as r
 from rnnjax.data import bible
 from rnnjax.tasks import kept, language, learn
 from rnnjax.train import Checkpoints, Training, begin, update
-from rnnjax.train.disk import append, ready, replace
+from rnnjax.train.disk import append, held, ready, replace
 from rnnjax.train.finite import sound
 from rnnjax.train.run import Run
 
@@ -281,9 +281,7 @@ def test_the_best_of_a_run_is_the_best_that_was_measured(tmp_path, monkeypatch):
 def test_a_checkpoint_of_another_config_is_refused(tmp_path):
     run, recipe = made(tmp_path)
     assert learn.learn(run, recipe, silent())
-    run.change(keep=5, nonfinite="skip")
     assert int(kept.trained(Run(run.path), recipe).step) == 30
-    assert kept.options(Run(run.path)).nonfinite == "skip"
     run.config["options"]["lr"] = 0.5
     replace(run.path / "config.json", json.dumps(run.config))
     with pytest.raises(ValueError, match=r"Checkpoints: a checkpoint must be of the config it is .*/30 is of another"):
@@ -475,16 +473,42 @@ def test_a_bad_step_stops_the_run(tmp_path):
 
 
 def test_bad_steps_are_skipped(tmp_path):
-    run, recipe = poisoned(tmp_path, "run", {14, 20}, nonfinite="skip")
+    run, recipe = poisoned(tmp_path, "run", {14, 20})
+    run.nonfinite = "skip"
     assert learn.learn(run, recipe, silent())
     assert re.search(r"skipped: at step 14 the loss is nan .*bad/step-14.npz\nskipped: at step 20 ", run.heard())
     assert [entry["step"] for entry in run.metrics() if "skipped" in entry] == [14, 20]
     training = kept.trained(run, recipe)
     assert int(training.step) == 30 and sound(training)
-    endless, recipe = poisoned(tmp_path, "endless", set(range(5, 30)), nonfinite="skip")
+    endless, recipe = poisoned(tmp_path, "endless", set(range(5, 30)))
+    endless.nonfinite = "skip"
     with pytest.raises(ValueError, match="train: the loss and its gradient must be finite, but at step 14 "):
         learn.learn(endless, recipe, silent())
     assert len(list((endless.path / "bad").iterdir())) == 10
+
+
+def test_a_state_that_is_not_a_number_is_not_kept():
+    """Though the loss and its gradient, which look only at the steps that keep leaves, are finite."""
+    cell = r.with_loss(r.scan(r.lstm(2, 3)), lambda y, t: optax.l2_loss(y, t).sum())
+    optimizer = optax.adam(0.1)
+
+    def spoilt(params, state, xs, keep=None):
+        loss, grads, after = r.bptt(cell)(params, state, xs, keep)
+        return loss, grads, after._replace(c=after.c.at[1].set(jnp.nan))
+
+    training = begin(cell, optimizer, jax.random.key(0))
+    before = bits_of(training[:3])
+    training, metrics = update(spoilt, optimizer, skip=True)(training, (jnp.ones((4, 2)), jnp.ones((4, 3))))
+    assert bits_of(training[:3]) == before and np.isfinite(metrics.loss) and np.isnan(metrics.gradient)
+
+
+def test_a_run_is_trained_by_one_program_at_a_time(tmp_path):
+    (tmp_path / "config.json").touch()
+    said = r"^train: a run must be trained by one program at a time, but another holds .*config.json\. Stop it first"
+    with held(tmp_path / "config.json"), pytest.raises(ValueError, match=said), held(tmp_path / "config.json"):
+        raise AssertionError("two at a time")
+    with held(tmp_path / "config.json"):
+        pass
 
 
 def test_a_skipped_step_changes_nothing_but_the_step():

@@ -19,7 +19,8 @@ from rnnjax.tasks import kept
 from rnnjax.train import begin, processes
 from rnnjax.train.agreed import agreed
 from rnnjax.train.layout import LARGE
-from rnnjax.train.processes import LOST, first, join, together
+from rnnjax.train.minded import LOST, minded
+from rnnjax.train.processes import first, join, together
 from rnnjax.train.run import Run
 
 MEMORY = "memory --lag 3 --m 8 --batch 8 --steps 8 --every 4"
@@ -227,5 +228,5 @@ def test_one_process_asks_nobody():
     assert agreed(lambda: 3, ValueError) == 3
     with pytest.raises(ValueError, match="mine"):
         agreed(refuse, RuntimeError, ValueError)
-    with pytest.raises(RuntimeError, match="as it was"), processes.minded("again"):
+    with pytest.raises(RuntimeError, match="as it was"), minded("again"):
         raise RuntimeError("as it was")

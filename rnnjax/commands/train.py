@@ -14,7 +14,10 @@ from rnnjax.tasks.asked import module
 from rnnjax.tasks.learn import learn
 from rnnjax.train import processes
 from rnnjax.train.board import board, protocol
-from rnnjax.train.run import CHANGEABLE, Run, free_path
+from rnnjax.train.disk import held
+from rnnjax.train.interrupt import terminable
+from rnnjax.train.minded import minded
+from rnnjax.train.run import Run, free_path
 
 STOPPED = 130
 
@@ -28,11 +31,12 @@ class Train(Launch):
     runs: Path = Path("runs")
     """Where runs are kept."""
     resume: Path | None = None
-    """Go on with this run instead, under its own options (but --keep and --nonfinite), as if it had never stopped."""
+    """Go on with this run instead, under its own options, as if it had never stopped."""
     smoke: bool = False
     """Only a few steps of something small, in seconds: does it work at all?"""
 
     def __call__(self, console):
+        self.check()
         self.join()
         console = processes.heard(console)
         logging.getLogger("absl").setLevel(logging.CRITICAL)  # what Orbax cannot write is said by us, in one line
@@ -45,23 +49,30 @@ class Train(Launch):
             run = self.resumed(say)
             recipe = kept.reopen(run)
         again = f"rnnjax train --resume {shlex.quote(str(run.path))}"
-        recipe = self.placed(recipe, kept.options(run).batch)
+        recipe = self.placed(recipe, kept.options(run))
+        run.checkpoints.keep, run.nonfinite = self.keep, self.nonfinite
         processes.follow(run)
         if self.tensorboard:
             run.board = board(run.path / "board", run.checkpoints.latest or 0)
-        with processes.minded(again):
+        with minded(again):
             return self.trained(run, recipe, console, again)
 
     def trained(self, run, recipe, console, again):
-        """Train to the end, and say what came of it."""
+        """Train to the end, and say what came of it. A signal that comes before or after the steps stops it too."""
         try:
-            console.print(f"run: {run.path}")
-            done = learn(run, recipe, console)
-        except KeyboardInterrupt:  # in the first moments, or the second Ctrl-C: it goes on from its last checkpoint
+            with held(run.path / "config.json"), terminable():
+                console.print(f"run: {run.path}")
+                done = learn(run, recipe, console)
+                if done:
+                    self.finished(run, recipe, console)
+        except KeyboardInterrupt:  # it goes on from its last checkpoint
             done = False
         if not done:
             console.print(f"stopped; go on with: {again}")
             return STOPPED
+
+    def finished(self, run, recipe, console):
+        """Measure, show and keep what was trained."""
         training = kept.trained(run, recipe)
         report(kept.finish(run, recipe, training), console)
         if recipe.show is not None:
@@ -77,7 +88,7 @@ class Train(Launch):
     def created(self, say):
         """A new run, which the first of several processes creates, and all others open."""
         made, options = [], self.options()
-        self.grid(options.batch)
+        self.grid(options.micro)
 
         def create():
             made.append(kept.create(self.path(), self.task, options, say=say))
@@ -91,19 +102,14 @@ class Train(Launch):
 
     def resumed(self, say):
         """The run to go on with."""
-        plain = type(self)(resume=self.resume, **self.launch())
-        changed = {key: value for key in CHANGEABLE if (value := getattr(self, key)) != getattr(plain, key)}
-        if self != dataclasses.replace(plain, **changed):
+        if self != type(self)(resume=self.resume, **self.launch()):
             raise ValueError(
-                "train: --resume must stand alone, but other options came with it. A run keeps its own, but for how it "
-                f"is looked after ({', '.join(CHANGEABLE)}) and where it runs."
+                "train: --resume must stand alone, but other options came with it. A run keeps its own, but for where "
+                "it runs and how it is looked after."
             )
         run = Run(self.resume, say=say)
         if self.task not in ("language", run.config.get("task")):
             raise ValueError(f"train: --resume must be of a run of {self.task}, but {run.path} is of another task.")
-        if changed:
-            with kept.understood(run):
-                run.change(**changed)
         return run
 
     def options(self):

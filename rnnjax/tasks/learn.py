@@ -8,7 +8,7 @@ import time
 import jax
 from rich.console import Console
 
-from rnnjax.tasks.options import Options
+from rnnjax.tasks.kept import understood
 from rnnjax.tasks.recipe import Recipe
 from rnnjax.tasks.watch import Watch, check_sound
 from rnnjax.train import begin, fit, update
@@ -17,7 +17,7 @@ from rnnjax.train.disk import ready
 from rnnjax.train.feed import feed
 from rnnjax.train.interrupt import interruptible
 from rnnjax.train.leaves import size
-from rnnjax.train.processes import together
+from rnnjax.train.processes import leads, together
 from rnnjax.train.progress import progress
 from rnnjax.train.run import Run
 
@@ -27,11 +27,12 @@ def learn(run: Run, recipe: Recipe, console: Console) -> bool:
 
     Either way the run has a checkpoint of where it stopped, from which it goes on as if it had never stopped.
     """
-    options = run.config["options"]
-    steps, every, checkpoints = options["steps"], options["every"], run.checkpoints
-    checkpoints.keep = options.get("keep", Options.keep)
-    training = begin(recipe, recipe.optimizer, jax.random.key(options["seed"]))
-    ready(run.path, (checkpoints.keep + 2) * size(training))
+    checkpoints = run.checkpoints
+    with understood(run):
+        steps, every, seed = (run.config["options"][name] for name in ("steps", "every", "seed"))
+    training = begin(recipe, recipe.optimizer, jax.random.key(seed))
+    if leads():
+        ready(run.path, (checkpoints.keep + 2 - len(checkpoints.steps)) * size(training))
     if checkpoints.latest is not None:
         training = checkpoints.load(training)
     start = int(training.step)
@@ -41,7 +42,7 @@ def learn(run: Run, recipe: Recipe, console: Console) -> bool:
     one_step = update(recipe.gradient, recipe.optimizer, skip=True)
     baselines = recipe.baselines("valid")
     introduce(console, recipe, training, steps, baselines)
-    seconds = clock(run)
+    seconds, done = clock(run), start
     with (
         drawn(run, recipe, baselines),
         feed(recipe.batch_at, steps, start=place) as batches,
@@ -63,7 +64,7 @@ def learn(run: Run, recipe: Recipe, console: Console) -> bool:
             f"train: the last checkpoint must be kept, but {checkpoints.failed}. Free some space and go on from step "
             f"{checkpoints.latest} with: rnnjax train --resume {shlex.quote(str(run.path))}"
         )
-    return checkpoints.latest == steps
+    return done == steps
 
 
 def told(run, recipe, one_step, training, batches, console, interrupted, seconds):

@@ -30,10 +30,6 @@ class Options:
     """Parts of a batch that take turns in memory before each update; all of them weigh alike."""
     precision: Literal["float32", "bfloat16"] = "float32"
     """What matrices are multiplied in; all else stays float32."""
-    keep: int = 2
-    """How many of the newest checkpoints are kept; the best is kept besides."""
-    nonfinite: Literal["stop", "skip"] = "stop"
-    """At a loss or gradient that is not finite: stop, or skip the step (ten in a row stop too)."""
 
     def __post_init__(self):
         hints = get_type_hints(type(self))

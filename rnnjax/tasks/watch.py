@@ -14,12 +14,11 @@ class Watch:
     """`watch(step, metrics, training)` reads the metrics of a step, logs every tenth, and gives its loss to `advance`.
 
     A step that is not finite has changed nothing (`update` skips it). It is said, and its batch kept in `bad/`, of
-    ten at most; then training stops with a `ValueError`, or with `nonfinite` "skip" at the tenth in a row.
+    ten at most; then training stops with a `ValueError`, or with `run.nonfinite` "skip" at the tenth in a row.
     """
 
     def __init__(self, run: Run, recipe: Recipe, advance, seconds):
         self.run, self.recipe, self.advance, self.seconds = run, recipe, advance, seconds
-        self.nonfinite = run.config["options"].get("nonfinite", "stop")
         self.unit, self.row = recipe.loss_unit.partition(" ")[0], 0
 
     def __call__(self, step, metrics, training):
@@ -38,7 +37,7 @@ class Watch:
         self.row += 1
         what = f"at step {step} the loss is {loss} and the gradient's norm {gradient}"
         batch = f"its batch is {self.kept(step)}"
-        if self.nonfinite == "skip" and self.row < MOST:
+        if self.run.nonfinite == "skip" and self.row < MOST:
             self.run.say(f"skipped: {what}; {batch}")
             self.run.log(step=step, skipped=True, seconds=self.seconds())
             self.advance(**{self.unit: loss})

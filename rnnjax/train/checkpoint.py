@@ -4,7 +4,6 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from typing import TypeAlias
 
 import jax
 
@@ -20,8 +19,6 @@ try:
 except ImportError:
     from orbax.checkpoint.experimental import v1 as ocp
 
-Say: TypeAlias = Callable[[str], object]
-
 
 class Checkpoints(Shelf):
     """The checkpoints of one run in `directory`, each a whole `Training`: the newest `keep`, and the best.
@@ -35,7 +32,9 @@ class Checkpoints(Shelf):
         say: is told of a checkpoint that is broken or could not be written; by default on stderr.
     """
 
-    def __init__(self, directory: Location, *, keep: int = 2, config: str = "", say: Say | None = None) -> None:
+    def __init__(
+        self, directory: Location, *, keep: int = 2, config: str = "", say: Callable[[str], object] | None = None
+    ) -> None:
         super().__init__(directory, keep)
         self.config = config
         self.say = say or (lambda text: print(text, file=sys.stderr))
@@ -71,13 +70,14 @@ class Checkpoints(Shelf):
         (step, response), self._saving = self._saving, None
         try:
             response.result(seconds)
-            self.failed = None
-            self.prune()
         except (OSError, ValueError, RuntimeError) as error:
             if seconds is None or not isinstance(error, TimeoutError):
                 self._fail(step, error)
             else:
                 self._saving = step, response
+        else:
+            self.failed = None
+            self.prune()
 
     @property
     def steps(self) -> list[int]:
@@ -133,6 +133,8 @@ class Checkpoints(Shelf):
                 kept = note.get("types") or types(ocp.metadata(where).metadata)
                 leaves = ocp.load(where, wanted) if kept == types(wanted) else None
         except Exception as error:  # Orbax has many, with whole arrays in their messages
+            if isinstance(error, MemoryError | PermissionError) or "RESOURCE_EXHAUSTED" in str(error):
+                raise
             raise Broken(f"Orbax cannot read it ({type(error).__name__})") from error
         if leaves is None:
             raise ValueError(

@@ -1,5 +1,6 @@
 """Writing to a disk that may be full, or may not be written at all."""
 
+import contextlib
 import errno
 import os
 import shutil
@@ -55,3 +56,26 @@ def replace(path: Location, text: str) -> None:
     except OSError:
         half.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def held(path: Location):
+    """Within it this process alone holds a file, where the system has such locks. They end with the process.
+
+    Raises `ValueError` if another one holds it.
+    """
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    with contextlib.ExitStack() as stack:
+        try:
+            fcntl.flock(stack.enter_context(open(path)), fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(
+                f"train: a run must be trained by one program at a time, but another holds {path}. Stop it first."
+            ) from error
+        except OSError:  # there is no such file here, or no such locks
+            pass
+        yield

@@ -1,4 +1,4 @@
-"""The batches of training through Grain: made beside the device's work, from any step on, in shares for processes."""
+"""The batches of training through Grain: in order, from any step on, by threads if asked, in shares for processes."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

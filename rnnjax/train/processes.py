@@ -4,11 +4,9 @@ Process 0 begins the run and tells of it; the others follow. What they compute i
 """
 
 import atexit
-import contextlib
 import io
 import os
 import shutil
-import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -20,8 +18,6 @@ from rich.console import Console
 
 HEARTBEAT = 100
 """Seconds without a sign of life after which a process counts as lost."""
-LOST = 3
-"""The exit code of a process that has lost another."""
 
 
 def join(processes: int | None = None, process: int | None = None, coordinator: str | None = None) -> None:
@@ -131,20 +127,3 @@ def follow(run) -> None:
     if not leads():
         run.path = Path(tempfile.mkdtemp(prefix="rnnjax-"))
         atexit.register(shutil.rmtree, run.path, ignore_errors=True)
-
-
-@contextlib.contextmanager
-def minded(again: str):
-    """Within it the loss of another process ends this one with a message and the exit code `LOST`."""
-    try:
-        yield
-    except Exception as error:
-        if jax.process_count() == 1 or isinstance(error, ValueError | OSError):
-            raise
-        said = " ".join(str(error).split())[:200]
-        print(
-            f"rnnjax: train: all processes must live, but one was lost ({said}). Start all again, with: {again}",
-            file=sys.stderr,
-            flush=True,
-        )
-        os._exit(LOST)  # at a usual exit JAX would wait for the one that was lost

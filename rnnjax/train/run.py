@@ -8,9 +8,6 @@ from pathlib import Path
 
 from rnnjax.train.checkpoint import Checkpoints
 from rnnjax.train.disk import append, replace
-from rnnjax.train.processes import leads
-
-CHANGEABLE = "keep", "nonfinite"  # options that change how a run is looked after, not what it computes
 
 
 class Run:
@@ -22,7 +19,8 @@ class Run:
     - `bad/`: batches whose loss or gradient was not finite;
     - whatever else its task writes there, as `curve.png`.
 
-    `say` is told what goes wrong with them, and `board`, if there is one, every line of the metrics.
+    `say` is told what goes wrong with them, and `board`, if there is one, every line of the metrics. `nonfinite` says
+    what to do at a step that is not finite, "stop" or "skip".
     """
 
     def __init__(self, path, *, say=None):
@@ -41,6 +39,7 @@ class Run:
             )
         self.say = say or (lambda text: print(text, file=sys.stderr))
         self.checkpoints = Checkpoints(self.path / "checkpoints", config=digest(self.config), say=self.say)
+        self.nonfinite = "stop"
         self.board: Callable[[dict], None] | None = None
         self._unwritten: list[str] = []
 
@@ -55,15 +54,11 @@ class Run:
                 f"Run: path must have none of * ? [ ], but {path.absolute()} has {' '.join(found)}, and Orbax, which "
                 "takes them for patterns, could not read its checkpoints again. Choose another --name or folder."
             )
-        path.mkdir(parents=True)
-        (path / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        begun = path.with_name(f"{path.name}.begun")
+        begun.mkdir(parents=True, exist_ok=True)
+        (begun / "config.json").write_text(json.dumps(config, indent=2) + "\n")
+        begun.rename(path)  # so that a run has its config, or is none
         return cls(path, say=say)
-
-    def change(self, **options) -> None:
-        """Give the run other values of `CHANGEABLE` options, from now on."""
-        self.config["options"] |= options
-        if leads():
-            replace(self.path / "config.json", json.dumps(self.config, indent=2) + "\n")
 
     def log(self, **entry) -> None:
         """Append one line to the metrics. What a full disk does not take is said, and waits for the next line."""
@@ -110,10 +105,8 @@ def read(line: str) -> dict | None:
         return None
 
 
-def digest(config) -> str:
-    """The SHA-256 of a config, but for what may change."""
-    if isinstance(config, dict) and isinstance(options := config.get("options"), dict):
-        config = config | {"options": {key: options[key] for key in options if key not in CHANGEABLE}}
+def digest(config: dict) -> str:
+    """The SHA-256 of a config."""
     return hashlib.sha256(json.dumps(config, sort_keys=True).encode()).hexdigest()
 
 

@@ -62,8 +62,9 @@ class Shelf:
         if leads():
             for step in {*self.steps} - {*self.steps[-self.keep :], self.best}:
                 half = self.directory / f"{step}{HALF}"
-                self.path(step).rename(half)  # so that one killed here leaves no checkpoint with a part of its files
-                shutil.rmtree(half)
+                with contextlib.suppress(OSError):  # what cannot be removed now goes with the next sweep
+                    self.path(step).rename(half)  # so that one killed here leaves no part of a checkpoint
+                    shutil.rmtree(half)
                 self._notes.pop(step, None)
 
     def sweep(self) -> None:

@@ -50,7 +50,8 @@ def update(grad: Gradient, optimizer: optax.GradientTransformation, *, skip: boo
     Args:
         grad: a gradient, as `bptt(cell)` or `tbptt(cell, window=...)`; its final state is carried into the next step.
         optimizer: any optax optimizer, as `optax.chain(optax.clip_by_global_norm(1.0), optax.adam(1e-3))`.
-        skip: a step whose loss or gradient is not finite changes nothing but `step`. Of these `optax.apply_if_finite`
+        skip: a step whose loss or gradient is not finite, or whose state has a NaN, changes nothing but `step`; the
+            gradient's norm is then told as not finite. Of these `optax.apply_if_finite`
             keeps the params and the optimizer, but not the recurrent state, in which a NaN would stay.
 
     It is jitted, and the training it is given is donated: its memory is used for the new one, and it is gone.
@@ -81,9 +82,13 @@ def stepped(grad, optimizer, *, skip=False):
         updates, inner = optimizer.update(grads, training.optimizer, training.params)
         after = optax.apply_updates(training.params, updates), inner, state
         metrics = Metrics(loss, optax.tree.norm(grads))
-        if skip:
+        if skip:  # what the state alone makes bad shows in the gradient's norm
             good = jnp.isfinite(loss) & jnp.isfinite(metrics.gradient)
+            for leaf in jax.tree.leaves(state):
+                if jnp.issubdtype(leaf.dtype, jnp.inexact):
+                    good &= ~jnp.isnan(leaf).any()
             after = jax.tree.map(lambda new, old: jax.lax.select(good, new, old), after, tuple(training[:3]))
+            metrics = metrics._replace(gradient=jnp.where(good, metrics.gradient, jnp.nan))
         return Training(*after, training.step + 1), metrics
 
     return step
