@@ -21,8 +21,8 @@ def placed(recipe: Recipe, mesh: Mesh, batch: int) -> Recipe:
             loss, gradients, state = recipe.gradient(layout.lay(layout.used, params), state, batch, keep)
         return loss, layout.lay(layout.param, gradients), layout.lay(layout.state, state)
 
-    def change(gradients, state, params=None):
-        updates, state = recipe.optimizer.update(gradients, state, params)
+    def change(updates, state, params=None):
+        updates, state = recipe.optimizer.update(updates, state, params)
         return layout.lay(layout.param, updates), layout.lay(layout.param, state)
 
     @jax.jit
@@ -32,6 +32,12 @@ def placed(recipe: Recipe, mesh: Mesh, batch: int) -> Recipe:
     def restart(step, training):
         training = recipe.restart(step, training)
         return training._replace(state=settled(training.state))
+
+    def shown(params):
+        return recipe.show(layout.whole(params))
+
+    def drawn(params, folder):
+        return recipe.draw(layout.whole(params), folder)
 
     return recipe._replace(
         init=lambda key: layout.lay(layout.param, recipe.init(key)),
@@ -43,6 +49,6 @@ def placed(recipe: Recipe, mesh: Mesh, batch: int) -> Recipe:
         batch_at=lambda step: layout.spread(recipe.batch_at(step)),
         measure=lambda params, part: recipe.measure(layout.whole(params), part),
         restart=recipe.restart and restart,
-        show=recipe.show and (lambda params: recipe.show(layout.whole(params))),
-        draw=recipe.draw and (lambda params, folder: recipe.draw(layout.whole(params), folder)),
+        show=recipe.show and shown,
+        draw=recipe.draw and drawn,
     )

@@ -56,7 +56,7 @@ class Checkpoints(Shelf):
         note = noted(leaves, config=self.config, score=score, data=data or {})
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
-            self._saving = step, ocp.save_async(self.path(step), leaves, custom_metadata=note)
+            self._saving = step, ocp.save_async(str(self.path(step)), leaves, custom_metadata=note)
         except (OSError, ValueError, RuntimeError) as error:
             self._fail(step, error)
 

@@ -4,6 +4,7 @@ import json
 import zlib
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.experimental import multihost_utils
 
@@ -23,7 +24,7 @@ def again(like, leaves):
 
 
 def is_key(x) -> bool:
-    return jax.dtypes.issubdtype(x.dtype, jax.dtypes.prng_key)
+    return jnp.issubdtype(x.dtype, jax.dtypes.prng_key)
 
 
 def types(leaves) -> list[str]:

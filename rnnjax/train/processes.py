@@ -34,7 +34,7 @@ def join(processes: int | None = None, process: int | None = None, coordinator: 
     missing = [name for name, value in said.items() if value is None]
     if 0 < len(missing) < len(said):
         raise ValueError(f"train: {', '.join(said)} must come together, but {missing[0]} is missing. Give it too.")
-    if not missing:
+    if processes is not None and process is not None and coordinator is not None:
         if processes < 1 or not 0 <= process < processes:
             raise ValueError(
                 f"train: --process must be from 0 to --processes - 1, but it is {process} of {processes}. "
