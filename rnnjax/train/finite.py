@@ -34,7 +34,7 @@ def norms(tree) -> str:
     return ", ".join(f"{path} {found[path]:.3g}" for path in order[:5])
 
 
-def keep_batch(path, batch: dict[str, np.ndarray]) -> None:
+def keep_batch(path, batch: dict[str, Any]) -> None:
     """Write a batch, as `named` gives it, to an .npz file, for `np.load(path)`."""
     path.parent.mkdir(exist_ok=True)
     arrays: dict[str, Any] = {**batch}
