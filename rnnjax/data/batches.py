@@ -102,7 +102,7 @@ def batches(
         )
     stepwise = isinstance(targets, list | tuple) and any(np.ndim(t) for t in targets)
     targets = alike("batches", "targets", targets) if stepwise else np.asarray(targets)
-    for name, arrays in (("sequences", sequences), ("targets", targets if stepwise else [targets])):
+    for name, arrays in (("sequences", sequences), ("targets", list(targets) if stepwise else [np.asarray(targets)])):
         finite("batches", name, arrays)
     lengths = np.array([len(s) for s in sequences])
     for i in np.flatnonzero(lengths != [len(t) for t in targets])[:1] if stepwise else ():
