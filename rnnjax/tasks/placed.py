@@ -33,12 +33,6 @@ def placed(recipe: Recipe, mesh: Mesh, batch: int) -> Recipe:
         training = recipe.restart(step, training)
         return training._replace(state=settled(training.state))
 
-    def shown(params):
-        return recipe.show(layout.whole(params))
-
-    def drawn(params, folder):
-        return recipe.draw(layout.whole(params), folder)
-
     return recipe._replace(
         init=lambda key: layout.lay(layout.param, recipe.init(key)),
         start=lambda params: layout.lay(layout.state, recipe.start(params)),
@@ -49,6 +43,6 @@ def placed(recipe: Recipe, mesh: Mesh, batch: int) -> Recipe:
         batch_at=lambda step: layout.spread(recipe.batch_at(step)),
         measure=lambda params, part: recipe.measure(layout.whole(params), part),
         restart=recipe.restart and restart,
-        show=recipe.show and shown,
-        draw=recipe.draw and drawn,
+        show=show and (lambda params: show(layout.whole(params))),
+        draw=draw and (lambda params, folder: draw(layout.whole(params), folder)),
     )
