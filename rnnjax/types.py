@@ -31,6 +31,7 @@ Ragged: TypeAlias = Sequence[npt.ArrayLike] | np.ndarray
 Integers: TypeAlias = Integer[AnyArray, " N"] | Sequence[int]
 Ids: TypeAlias = Int[np.ndarray, " N"]
 Location: TypeAlias = str | os.PathLike[str]
+Say: TypeAlias = Callable[[str], object]
 
 
 @runtime_checkable

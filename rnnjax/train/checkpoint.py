@@ -3,7 +3,6 @@
 import os
 import re
 import sys
-from collections.abc import Callable
 
 import jax
 
@@ -12,7 +11,7 @@ from rnnjax.train.leaves import again, plain, types
 from rnnjax.train.note import Broken, hold, noted
 from rnnjax.train.shelf import Shelf
 from rnnjax.train.update import Training
-from rnnjax.types import Location
+from rnnjax.types import Location, Say
 
 try:
     from orbax.checkpoint import v1 as ocp
@@ -32,9 +31,7 @@ class Checkpoints(Shelf):
         say: is told of a checkpoint that is broken or could not be written; by default on stderr.
     """
 
-    def __init__(
-        self, directory: Location, *, keep: int = 2, config: str = "", say: Callable[[str], object] | None = None
-    ) -> None:
+    def __init__(self, directory: Location, *, keep: int = 2, config: str = "", say: Say | None = None) -> None:
         super().__init__(directory, keep)
         self.config = config
         self.say = say or (lambda text: print(text, file=sys.stderr))
