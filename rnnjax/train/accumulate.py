@@ -22,6 +22,7 @@ def accumulate(gradient: Gradient, parts: int, *, streams: bool = True) -> Gradi
     Raises `ValueError` if the batch does not divide into the parts.
 
     Example:
+        >>> import optax
         >>> model = rnnjax.with_loss(rnnjax.scan(rnnjax.rnn(2, 2)), lambda y, target: optax.l2_loss(y, target).sum())
         >>> whole, half = rnnjax.batch(model, 4), rnnjax.batch(model, 2)
         >>> params = model.init(jax.random.key(0))
