@@ -671,7 +671,7 @@ def test_learn_from_end_to_end(tmp_path, monkeypatch):
 
 
 def test_learn_compiles_a_resumed_run_once_too(tmp_path, monkeypatch):
-    steps, stop = [], iter([False] * 12 + [True])
+    steps, stop = [], iter([False] * 13 + [True])  # asked before the first step too
     monkeypatch.setattr(learn, "update", lambda *args, **options: steps.append(update(*args, **options)) or steps[-1])
     run, recipe = kept.create(tmp_path / "run", "language", config(tmp_path))
     with monkeypatch.context() as patch:

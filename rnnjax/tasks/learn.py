@@ -27,6 +27,11 @@ def learn(run: Run, recipe: Recipe, console: Console) -> bool:
 
     Either way the run has a checkpoint of where it stopped, from which it goes on as if it had never stopped.
     """
+    with interruptible() as asked:  # from the first moment on: within JAX's own code a KeyboardInterrupt may be lost
+        return _learn(run, recipe, console, together(asked))
+
+
+def _learn(run, recipe, console, interrupted):
     checkpoints = run.checkpoints
     with understood(run):
         steps, every, seed = (run.config["options"][name] for name in ("steps", "every", "seed"))
@@ -43,11 +48,12 @@ def learn(run: Run, recipe: Recipe, console: Console) -> bool:
     baselines = recipe.baselines("valid")
     introduce(console, recipe, training, steps, baselines)
     seconds, done = clock(run), start
+    if interrupted():
+        return False
     with (
         drawn(run, recipe, baselines),
         feed(recipe.batch_at, steps, start=place) as batches,
-        interruptible() as asked,
-        contextlib.closing(told(run, recipe, one_step, training, batches, console, together(asked), seconds)) as loop,
+        contextlib.closing(told(run, recipe, one_step, training, batches, console, interrupted, seconds)) as loop,
     ):
         for done, training, stop in loop:
             measure, score = done % every == 0 or done == steps, None
